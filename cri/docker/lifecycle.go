@@ -1,0 +1,102 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+)
+
+// Start starts a created or stopped container; starting a running one is
+// nothing to do. The error of a process that cannot be executed is ErrInvalid.
+func (e *Engine) Start(ctx context.Context, id string) error {
+	return e.limit.do(ctx, func() error {
+		return e.call(ctx, "start", id, func(ctx context.Context) error {
+			return e.client.ContainerStart(ctx, id, container.StartOptions{})
+		})
+	})
+}
+
+// Stop sends the container its stop signal and, when it still runs after
+// grace, SIGKILL. A container that does not run is nothing to do. grace is
+// rounded up to whole seconds; zero kills at once.
+func (e *Engine) Stop(ctx context.Context, id string, grace time.Duration) error {
+	seconds := int((grace + time.Second - 1) / time.Second)
+	return e.callWithin(ctx, e.timeout+grace, "stop", id, func(ctx context.Context) error {
+		return e.client.ContainerStop(ctx, id, container.StopOptions{Timeout: &seconds})
+	})
+}
+
+// Kill sends signal ("SIGKILL", "KILL" or "9") to the container's first
+// process. ErrNotRunning: it has none.
+func (e *Engine) Kill(ctx context.Context, id, signal string) error {
+	return e.call(ctx, "send "+signal+" to", id, func(ctx context.Context) error {
+		return e.client.ContainerKill(ctx, id, signal)
+	})
+}
+
+// Remove kills the container where it runs and removes it with its anonymous
+// volumes; it returns when the container is gone, also where another caller is
+// removing it. ErrNotFound: no such container.
+func (e *Engine) Remove(ctx context.Context, id string) error {
+	err := e.call(ctx, "remove", id, func(ctx context.Context) error {
+		return e.client.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
+	})
+	if errors.Is(err, ErrConflict) {
+		return e.awaitRemoval(ctx, id)
+	}
+	return err
+}
+
+// awaitRemoval waits for a removal that someone else has under way.
+func (e *Engine) awaitRemoval(ctx context.Context, id string) error {
+	err := e.call(ctx, "wait for the removal of", id, func(ctx context.Context) error {
+		gone, failed := e.client.ContainerWait(ctx, id, container.WaitConditionRemoved)
+		select {
+		case <-gone:
+			return nil
+		case err := <-failed:
+			return err
+		}
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// Wait waits until the container does not run and returns its exit code; at
+// once where it has stopped, or was never started (code 0). It is bounded by
+// ctx alone.
+func (e *Engine) Wait(ctx context.Context, id string) (exitCode int, err error) {
+	exited, failed := e.client.ContainerWait(ctx, id, container.WaitConditionNotRunning)
+	select {
+	case status := <-exited:
+		if status.Error != nil {
+			return 0, fmt.Errorf("wait for %s: %s", id, status.Error.Message)
+		}
+		return int(status.StatusCode), nil
+	case err := <-failed:
+		return 0, fmt.Errorf("wait for %s: %w", id, classify(err))
+	}
+}
+
+// ConnectNetwork attaches a container to one of the engine's own networks, by
+// name or ID: the fallback where CNI plugins cannot reach the container. The
+// addresses it got are in Container.Endpoints.
+func (e *Engine) ConnectNetwork(ctx context.Context, networkName, id string) error {
+	return e.call(ctx, "connect network "+networkName+" to", id, func(ctx context.Context) error {
+		return e.client.NetworkConnect(ctx, networkName, id, &network.EndpointSettings{})
+	})
+}
+
+// DisconnectNetwork undoes ConnectNetwork, also for a stopped container.
+// ErrNotFound: no such container or network.
+func (e *Engine) DisconnectNetwork(ctx context.Context, networkName, id string) error {
+	return e.call(ctx, "disconnect network "+networkName+" from", id, func(ctx context.Context) error {
+		return e.client.NetworkDisconnect(ctx, networkName, id, true)
+	})
+}

@@ -1,0 +1,88 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/mascri/mascri/cri/docker/pause"
+)
+
+// oomFloor remembers whether the engine may give a process a negative
+// oom_score_adj.
+//
+// Lowering the score below what a process inherited takes CAP_SYS_RESOURCE
+// (proc_pid_oom_score_adj(5)), which an engine inside a container or a confined
+// VM may lack; runc then fails with a message that does not mention the score.
+// No field of the API tells, so it is tried once: a throw-away pause container
+// is started with the score, and after a failure another without it. Only when
+// the second succeeds was it the score.
+type oomFloor struct {
+	mu      sync.Mutex
+	verdict oomVerdict
+}
+
+type oomVerdict int
+
+const (
+	oomUntried oomVerdict = iota
+	oomGranted
+	oomRefused
+)
+
+// allowedOOMScore is score, or 0 where the engine may not set a negative one.
+func (e *Engine) allowedOOMScore(ctx context.Context, score int) (int, error) {
+	if score >= 0 {
+		return score, nil
+	}
+	e.oom.mu.Lock()
+	defer e.oom.mu.Unlock()
+	if e.oom.verdict == oomUntried {
+		verdict, err := e.tryOOMScore(ctx, score)
+		if err != nil {
+			return 0, err
+		}
+		e.oom.verdict = verdict
+	}
+	if e.oom.verdict == oomRefused {
+		return 0, nil
+	}
+	return score, nil
+}
+
+// tryOOMScore finds out by starting containers.
+func (e *Engine) tryOOMScore(ctx context.Context, score int) (oomVerdict, error) {
+	refusal := e.startOnce(ctx, score)
+	if refusal == nil {
+		return oomGranted, nil
+	}
+	if err := e.startOnce(ctx, 0); err != nil {
+		return oomUntried, fmt.Errorf("try whether the engine may set oom_score_adj %d: %w", score, err)
+	}
+	e.log.Warn("the engine may not set a negative oom_score_adj (it lacks CAP_SYS_RESOURCE): "+
+		"containers get 0 instead and the kernel may kill them earlier under memory pressure",
+		"wanted", score, "refusal", refusal)
+	return oomRefused, nil
+}
+
+// startOnce starts a pause container with the score and removes it again.
+func (e *Engine) startOnce(ctx context.Context, score int) (err error) {
+	if _, err := e.EnsurePause(ctx); err != nil {
+		return err
+	}
+	config := &container.Config{Image: pause.Tag, Healthcheck: noHealthcheck()}
+	host := &container.HostConfig{
+		NetworkMode: networkMode(Private),
+		LogConfig:   container.LogConfig{Type: "none"},
+		Init:        new(bool),
+		OomScoreAdj: score,
+	}
+	id, err := e.create(ctx, "create trial container", "", config, host)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Remove(context.WithoutCancel(ctx), id)) }()
+	return e.Start(ctx, id)
+}
