@@ -1,0 +1,100 @@
+# MasCRI. "make" alone lists what can be done; README.md says what to do first.
+
+GO           ?= go
+DOCKER       ?= docker
+DESTDIR      ?=
+PREFIX       ?= /usr/local
+CNI_BIN_DIR  ?= /opt/cni/bin
+CNI_CONF_DIR ?= /etc/cni/net.d
+FUZZTIME     ?= 20s
+TESTFLAGS    ?=
+STATICCHECK  ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# The plugins are started for every pod, so they carry no symbols, and nothing
+# is linked dynamically: a runtime may start them where there is no libc.
+export CGO_ENABLED ?= 0
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+BUILD   := $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+
+PLACES = --destdir '$(DESTDIR)' --prefix '$(PREFIX)' --cni-bin-dir '$(CNI_BIN_DIR)' --cni-conf-dir '$(CNI_CONF_DIR)'
+
+# Tests look at the kernel, which Go's cache of test results knows nothing of.
+TEST = $(GO) test -count=1 -timeout 20m $(TESTFLAGS)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
+
+.PHONY: build
+build: ## build the daemon and the plugins into bin/
+	$(BUILD) -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: build ## two pods, step by step, on this machine (root)
+	bin/mascri demo
+
+.PHONY: test
+test: build ## all tests; installs what they need (root)
+	bin/mascri with --engine --test-tools -- $(TEST) -tags 'privileged e2e' ./...
+
+.PHONY: test-unit
+test-unit: ## the tests that need nothing
+	$(TEST) ./...
+
+# Without root, a user namespace of one's own gives every right over a network
+# namespace of one's own. Modules are fetched first: inside there is no network.
+.PHONY: test-privileged
+test-privileged: ## the tests that change a kernel's network, each in its own namespace
+ifeq ($(shell id -u),0)
+	$(MAKE) --no-print-directory build
+	bin/mascri with --test-tools -- $(TEST) -tags privileged ./...
+else
+	$(GO) mod download
+	unshare -Urnm sh -c 'mount -t tmpfs tmpfs /run && exec "$$@"' sh $(TEST) -tags privileged ./...
+endif
+
+.PHONY: test-e2e
+test-e2e: build ## the tests with a real daemon and a real Docker engine (root)
+	bin/mascri with --engine --test-tools -- $(TEST) -tags e2e ./test/... ./cri/...
+
+.PHONY: race
+race: ## the tests that need no engine, with the race detector
+	CGO_ENABLED=1 $(TEST) -race $(if $(filter 0,$(shell id -u)),-tags privileged) ./...
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME
+	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' "$$file"); do \
+			echo "fuzz $$target in $$(dirname "$$file")"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" || exit 1; \
+		done; \
+	done
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, shellcheck
+	@unformatted=$$(gofmt -l cmd cri ipam netplug spec test); test -z "$$unformatted" || { echo "gofmt -w these:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) vet -tags 'privileged e2e' ./...
+	$(GO) run $(STATICCHECK) -tags 'privileged e2e' ./...
+	shellcheck .ci/run
+
+.PHONY: darwin
+darwin: ## what can be compiled on a Mac
+	GOOS=darwin GOARCH=arm64 $(GO) build ./...
+	GOOS=darwin GOARCH=arm64 $(GO) vet ./...
+
+.PHONY: install-plugins
+install-plugins: build ## the plugins, and a network where there is none (CNI_BIN_DIR, CNI_CONF_DIR, DESTDIR)
+	bin/mascri install --plugins-only $(PLACES)
+
+.PHONY: uninstall-plugins
+uninstall-plugins: build ## take back what install-plugins installed
+	bin/mascri uninstall --plugins-only $(PLACES)
+
+.PHONY: install
+install: build ## the plugins, the daemon and its systemd unit (PREFIX)
+	bin/mascri install $(PLACES)
+
+.PHONY: uninstall
+uninstall: build ## take back what install installed
+	bin/mascri uninstall $(PLACES)
