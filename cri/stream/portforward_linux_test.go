@@ -1,0 +1,193 @@
+package stream
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// pod is a TCP server that hands each connection to f.
+func pod(t *testing.T, network, address string, f func(*net.TCPConn)) (port string) {
+	t.Helper()
+	l, err := net.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = c.Close() }()
+				f(c.(*net.TCPConn))
+			}()
+		}
+	}()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// answer reads a request to its end and repeats it in capitals: it works only
+// where half-closes pass.
+func answer(c *net.TCPConn) {
+	request, err := io.ReadAll(c)
+	if err == nil {
+		_, _ = c.Write(bytes.ToUpper(request))
+	}
+}
+
+func checkAnswer(t *testing.T, u *tunnel, port, request string) {
+	t.Helper()
+	data, errs := u.dial(port)
+	if _, err := io.WriteString(data, request); err != nil {
+		t.Fatal(err)
+	}
+	if err := data.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := readAll(t, data); got != strings.ToUpper(request) {
+		t.Errorf("got %d bytes %.40q, want %d", len(got), got, len(request))
+	}
+	if message := readAll(t, errs); message != "" {
+		t.Errorf("error stream: %s", message)
+	}
+}
+
+// checkNoneLeft waits until no forwarding goroutine is left.
+func checkNoneLeft(t *testing.T) {
+	t.Helper()
+	var stacks bytes.Buffer
+	eventually(t, "forwarding ends", func() bool {
+		stacks.Reset()
+		if err := pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
+			t.Fatal(err)
+		}
+		return !strings.Contains(stacks.String(), "stream.splice")
+	})
+}
+
+func TestPortForwardBothFamilies(t *testing.T) {
+	s := listen(t, Config{}, &localEngine{})
+	u := newTunnel(t, s)
+	for network, address := range map[string]string{"tcp4": "127.0.0.1:0", "tcp6": "[::1]:0"} {
+		port := pod(t, network, address, answer)
+		checkAnswer(t, u, port, "hello over "+network)
+		checkAnswer(t, u, port, strings.Repeat("a long request ", 100_000))
+	}
+	checkNoneLeft(t)
+}
+
+func TestPortForwardToClosedPort(t *testing.T) {
+	s := listen(t, Config{}, &localEngine{})
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, errs := newTunnel(t, s).dial(port)
+	if message := readAll(t, errs); !strings.Contains(message, "refused") || !strings.Contains(message, port) {
+		t.Errorf("error stream %q, want the refusal and the port", message)
+	}
+}
+
+// The pod answers nothing and never closes: only the client's leaving ends it.
+func TestPortForwardEndsWithTheClient(t *testing.T) {
+	s := listen(t, Config{}, &localEngine{})
+	connected, ended := make(chan struct{}), make(chan struct{})
+	port := pod(t, "tcp4", "127.0.0.1:0", func(c *net.TCPConn) {
+		close(connected)
+		_, _ = io.Copy(io.Discard, c)
+		// The end of input alone is a half-close. Writing fails once the other
+		// half is closed too.
+		for {
+			if _, err := c.Write([]byte("x")); err != nil {
+				close(ended)
+				return
+			}
+		}
+	})
+	u := newTunnel(t, s)
+	u.dial(port)
+	<-connected
+	if err := u.conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	checkNoneLeft(t)
+}
+
+// The pod closes while the client keeps its side open and silent.
+func TestPortForwardEndsWithThePod(t *testing.T) {
+	pods, server := tcpPair(t)
+	client := newHalfStream()
+	done := make(chan error, 1)
+	go func() { done <- splice(t.Context(), client, server, 20*time.Millisecond) }()
+	if _, err := pods.Write([]byte("bye")); err != nil {
+		t.Fatal(err)
+	}
+	if err := pods.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("splice = %v", err)
+	}
+	if got := client.written.String(); got != "bye" {
+		t.Errorf("the client got %q", got)
+	}
+}
+
+func TestSpliceEndsWithItsContext(t *testing.T) {
+	_, server := tcpPair(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- splice(ctx, newHalfStream(), server, time.Hour) }()
+	cancel(errClientGone)
+	if err := <-done; err != errClientGone {
+		t.Errorf("splice = %v, want the cause", err)
+	}
+}
+
+// halfStream is a client that sends nothing until it is reset.
+type halfStream struct {
+	written bytes.Buffer
+	*io.PipeReader
+}
+
+func newHalfStream() *halfStream {
+	r, _ := io.Pipe()
+	return &halfStream{PipeReader: r}
+}
+
+func (s *halfStream) Write(b []byte) (int, error) { return s.written.Write(b) }
+func (s *halfStream) Close() error                { return nil }
+func (s *halfStream) Reset() error                { return s.PipeReader.Close() }
+
+func tcpPair(t *testing.T) (a, b *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	dialed, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = dialed.Close(), accepted.Close() })
+	return dialed.(*net.TCPConn), accepted.(*net.TCPConn)
+}
