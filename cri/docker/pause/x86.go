@@ -2,7 +2,7 @@ package pause
 
 // amd64 is the program for x86-64. System calls take their number in rax and
 // arguments in rdi, rsi, rdx, r10; they change rax, rcx and r11 (syscall(2)).
-// Jump targets are relative to the next instruction.
+// Jumps are relative to the next instruction.
 var amd64 = program{
 	// rt_sigprocmask(SIG_BLOCK, all, NULL, 8); all is eight bytes of ones
 	{"6a ff", "push -0x1"},
@@ -13,7 +13,17 @@ var amd64 = program{
 	{"b8 0e 00 00 00", "mov eax, 0xe"},
 	{"0f 05", "syscall"},
 
-	// wait: rt_sigtimedwait(all, NULL, NULL, 8)
+	{"", "reap:"}, // wait4(-1, NULL, WNOHANG, NULL)
+	{"48 c7 c7 ff ff ff ff", "mov rdi, -0x1"}, // any child
+	{"be 00 00 00 00", "mov esi, 0x0"},
+	{"ba 01 00 00 00", "mov edx, 0x1"}, // WNOHANG
+	{"41 ba 00 00 00 00", "mov r10d, 0x0"},
+	{"b8 3d 00 00 00", "mov eax, 0x3d"},
+	{"0f 05", "syscall"},
+	{"85 c0", "test eax, eax"},
+	{"7f de", "jg reap"}, // that was one, there may be more
+
+	{"", "wait:"}, // rt_sigtimedwait(all, NULL, NULL, 8)
 	{"48 89 e7", "mov rdi, rsp"},
 	{"be 00 00 00 00", "mov esi, 0x0"},
 	{"ba 00 00 00 00", "mov edx, 0x0"}, // no timeout
@@ -22,25 +32,14 @@ var amd64 = program{
 	{"0f 05", "syscall"},
 
 	{"83 f8 11", "cmp eax, 0x11"}, // SIGCHLD
-	{"74 16", "je .+0x16"},        // to reap
-	{"83 f8 0f", "cmp eax, 0xf"},  // SIGTERM
-	{"74 05", "je .+0x5"},         // to exit
-	{"83 f8 02", "cmp eax, 0x2"},  // SIGINT
-	{"75 d7", "jne .-0x29"},       // to wait: any other signal, or EINTR
+	{"74 bf", "je reap"},
+	{"83 f8 0f", "cmp eax, 0xf"}, // SIGTERM
+	{"74 05", "je exit"},
+	{"83 f8 02", "cmp eax, 0x2"}, // SIGINT
+	{"75 d7", "jne wait"},        // any other signal, or EINTR
 
-	// exit: exit_group(0)
+	{"", "exit:"}, // exit_group(0)
 	{"bf 00 00 00 00", "mov edi, 0x0"},
 	{"b8 e7 00 00 00", "mov eax, 0xe7"},
 	{"0f 05", "syscall"},
-
-	// reap: wait4(-1, NULL, WNOHANG, NULL)
-	{"48 c7 c7 ff ff ff ff", "mov rdi, -0x1"}, // any child
-	{"be 00 00 00 00", "mov esi, 0x0"},
-	{"ba 01 00 00 00", "mov edx, 0x1"}, // WNOHANG
-	{"41 ba 00 00 00 00", "mov r10d, 0x0"},
-	{"b8 3d 00 00 00", "mov eax, 0x3d"},
-	{"0f 05", "syscall"},
-	{"85 c0", "test eax, eax"},
-	{"7f de", "jg .-0x22"},  // to reap: that was one, there may be more
-	{"eb a7", "jmp .-0x59"}, // to wait
 }
