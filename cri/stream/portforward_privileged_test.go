@@ -12,6 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// TestMain lets the tests run in a namespace just made (unshare -Urnm), whose
+// loopback is down.
+func TestMain(m *testing.M) {
+	if err := loopbackUp(); err != nil {
+		fmt.Fprintln(os.Stderr, "set loopback up:", err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
 // newPod makes a network namespace in which answer listens on ::1 and on
 // 127.0.0.1 alone, on ports that it returns, and a path to enter it.
 func newPod(t *testing.T) (path, port4, port6 string) {
@@ -55,7 +65,10 @@ func loopbackUp() error {
 	if err != nil {
 		return err
 	}
-	lo.SetUint16(unix.IFF_UP)
+	if err := unix.IoctlIfreq(s, unix.SIOCGIFFLAGS, lo); err != nil || lo.Uint16()&unix.IFF_UP != 0 {
+		return err
+	}
+	lo.SetUint16(lo.Uint16() | unix.IFF_UP)
 	return unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, lo)
 }
 
