@@ -34,8 +34,9 @@ type Engine struct {
 	version Version
 	info    atomic.Pointer[Info] // as of the last Info call
 
-	pause pauseImage
-	oom   oomFloor
+	pause    pauseImage
+	removals imageRemovals
+	oom      oomFloor
 }
 
 // Option changes a default of Connect.
@@ -78,6 +79,7 @@ func Connect(ctx context.Context, host string, options ...Option) (*Engine, erro
 		timeout: defaultCallTimeout,
 		observe: func(string, time.Duration, error) {},
 		limit:   newLimiter(max(4, 2*runtime.NumCPU())),
+		oom:     oomFloor{turn: newLimiter(1)},
 	}
 	for _, option := range options {
 		option(e)
@@ -155,9 +157,9 @@ func (e *Engine) explain(ctx, bounded context.Context, bound time.Duration, err 
 	if bounded.Err() != nil {
 		return fmt.Errorf("%w: %s gave no answer within %s", ErrUnavailable, e.host, bound)
 	}
-	err = classify(err)
-	if errors.Is(err, ErrUnavailable) {
-		return fmt.Errorf("%w (socket %s: is dockerd running, does DOCKER_HOST name it, may this user open it?)", err, e.host)
+	if client.IsErrConnectionFailed(err) {
+		return fmt.Errorf("%w: is dockerd running, does DOCKER_HOST name its socket, may this user open it? %w",
+			ErrUnavailable, err)
 	}
-	return err
+	return classify(err)
 }

@@ -31,7 +31,7 @@ var (
 
 // engineError pairs the engine's message with the sentinel it amounts to.
 type engineError struct {
-	kind error
+	kind error // nil: none
 	err  error
 }
 
@@ -39,18 +39,20 @@ func (e *engineError) Error() string {
 	return strings.TrimPrefix(e.err.Error(), "Error response from daemon: ")
 }
 
-func (e *engineError) Unwrap() []error { return []error{e.kind, e.err} }
+func (e *engineError) Unwrap() []error {
+	if e.kind == nil {
+		return []error{e.err}
+	}
+	return []error{e.kind, e.err}
+}
 
-// classify attaches the sentinel that fits an error of the Docker client; an
-// error that fits none is returned as it is.
+// classify attaches the sentinel that fits an error of the Docker client, if
+// one does.
 func classify(err error) error {
 	if err == nil {
 		return nil
 	}
-	if kind := kindOf(err); kind != nil {
-		return &engineError{kind: kind, err: err}
-	}
-	return err
+	return &engineError{kind: kindOf(err), err: err}
 }
 
 func kindOf(err error) error {

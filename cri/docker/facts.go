@@ -23,7 +23,7 @@ type Version struct {
 // Version asks the engine for its version: the cheapest proof that it lives.
 func (e *Engine) Version(ctx context.Context) (Version, error) {
 	var v Version
-	err := e.call(ctx, "version", "of Docker engine", func(ctx context.Context) error {
+	err := e.call(ctx, "ask the version of", "Docker engine", func(ctx context.Context) error {
 		answer, err := e.client.ServerVersion(ctx)
 		v = Version{
 			Engine: answer.Version,
@@ -73,7 +73,7 @@ type SecurityFacilities struct {
 // of later creates (the cgroup driver decides the form of a cgroup parent).
 func (e *Engine) Info(ctx context.Context) (Info, error) {
 	var info Info
-	err := e.call(ctx, "info", "of Docker engine", func(ctx context.Context) error {
+	err := e.call(ctx, "ask the facts of", "Docker engine", func(ctx context.Context) error {
 		answer, err := e.client.Info(ctx)
 		if err == nil {
 			info = infoFrom(answer)

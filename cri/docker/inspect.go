@@ -49,6 +49,7 @@ type Container struct {
 	HostsPath      string
 	HostnamePath   string
 	LogPath        string // "" where the log driver keeps no file
+	WritableLayer  string // directory of its own files; "" where the storage driver has none
 	SandboxKey     string // path of the network namespace; "" where it has none
 	Endpoints      []Endpoint
 
@@ -146,6 +147,7 @@ func containerFrom(r container.InspectResponse) Container {
 		HostsPath:      r.HostsPath,
 		HostnamePath:   r.HostnamePath,
 		LogPath:        r.LogPath,
+		WritableLayer:  r.GraphDriver.Data["UpperDir"],
 		SandboxKey:     r.NetworkSettings.SandboxKey,
 		Endpoints:      endpointsFrom(r.NetworkSettings.Networks),
 		Namespaces:     namespacesFrom(r.HostConfig),

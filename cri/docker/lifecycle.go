@@ -33,7 +33,7 @@ func (e *Engine) Stop(ctx context.Context, id string, grace time.Duration) error
 // Kill sends signal ("SIGKILL", "KILL" or "9") to the container's first
 // process. ErrNotRunning: it has none.
 func (e *Engine) Kill(ctx context.Context, id, signal string) error {
-	return e.call(ctx, "send "+signal+" to", id, func(ctx context.Context) error {
+	return e.call(ctx, "kill", id+" with "+signal, func(ctx context.Context) error {
 		return e.client.ContainerKill(ctx, id, signal)
 	})
 }
@@ -88,7 +88,7 @@ func (e *Engine) Wait(ctx context.Context, id string) (exitCode int, err error) 
 // name or ID: the fallback where CNI plugins cannot reach the container. The
 // addresses it got are in Container.Endpoints.
 func (e *Engine) ConnectNetwork(ctx context.Context, networkName, id string) error {
-	return e.call(ctx, "connect network "+networkName+" to", id, func(ctx context.Context) error {
+	return e.call(ctx, "connect", id+" to network "+networkName, func(ctx context.Context) error {
 		return e.client.NetworkConnect(ctx, networkName, id, &network.EndpointSettings{})
 	})
 }
@@ -96,7 +96,7 @@ func (e *Engine) ConnectNetwork(ctx context.Context, networkName, id string) err
 // DisconnectNetwork undoes ConnectNetwork, also for a stopped container.
 // ErrNotFound: no such container or network.
 func (e *Engine) DisconnectNetwork(ctx context.Context, networkName, id string) error {
-	return e.call(ctx, "disconnect network "+networkName+" from", id, func(ctx context.Context) error {
+	return e.call(ctx, "disconnect", id+" from network "+networkName, func(ctx context.Context) error {
 		return e.client.NetworkDisconnect(ctx, networkName, id, true)
 	})
 }

@@ -18,6 +18,6 @@ func (l limiter) do(ctx context.Context, f func() error) error {
 		defer func() { <-l }()
 		return f()
 	case <-ctx.Done():
-		return fmt.Errorf("wait for one of %d places to create or start a container: %w", cap(l), ctx.Err())
+		return fmt.Errorf("wait for a turn (%d at a time): %w", cap(l), ctx.Err())
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/mascri/mascri/cri/docker/pause"
@@ -20,7 +19,7 @@ import (
 // is started with the score, and after a failure another without it. Only when
 // the second succeeds was it the score.
 type oomFloor struct {
-	mu      sync.Mutex
+	turn    limiter // guards verdict; unlike a mutex it can be waited for with a context
 	verdict oomVerdict
 }
 
@@ -32,24 +31,34 @@ const (
 	oomRefused
 )
 
+// Prepare does what the first CreateSandbox would otherwise wait for: it loads
+// the pause image and finds out whether processes may get the given
+// oom_score_adj.
+func (e *Engine) Prepare(ctx context.Context, oomScoreAdj int) error {
+	if _, err := e.EnsurePause(ctx); err != nil {
+		return err
+	}
+	_, err := e.allowedOOMScore(ctx, oomScoreAdj)
+	return err
+}
+
 // allowedOOMScore is score, or 0 where the engine may not set a negative one.
-func (e *Engine) allowedOOMScore(ctx context.Context, score int) (int, error) {
+func (e *Engine) allowedOOMScore(ctx context.Context, score int) (allowed int, err error) {
 	if score >= 0 {
 		return score, nil
 	}
-	e.oom.mu.Lock()
-	defer e.oom.mu.Unlock()
-	if e.oom.verdict == oomUntried {
-		verdict, err := e.tryOOMScore(ctx, score)
-		if err != nil {
-			return 0, err
+	err = e.oom.turn.do(ctx, func() error {
+		if e.oom.verdict == oomUntried {
+			if e.oom.verdict, err = e.tryOOMScore(ctx, score); err != nil {
+				return err
+			}
 		}
-		e.oom.verdict = verdict
-	}
-	if e.oom.verdict == oomRefused {
-		return 0, nil
-	}
-	return score, nil
+		if e.oom.verdict == oomGranted {
+			allowed = score
+		}
+		return nil
+	})
+	return allowed, err
 }
 
 // tryOOMScore finds out by starting containers.
@@ -67,6 +76,10 @@ func (e *Engine) tryOOMScore(ctx context.Context, score int) (oomVerdict, error)
 	return oomRefused, nil
 }
 
+// trialName is the throw-away container's. One that a killed process left is
+// removed by the next trial.
+const trialName = "mascri-trial"
+
 // startOnce starts a pause container with the score and removes it again.
 func (e *Engine) startOnce(ctx context.Context, score int) (err error) {
 	if _, err := e.EnsurePause(ctx); err != nil {
@@ -79,7 +92,10 @@ func (e *Engine) startOnce(ctx context.Context, score int) (err error) {
 		Init:        new(bool),
 		OomScoreAdj: score,
 	}
-	id, err := e.create(ctx, "create trial container", "", config, host)
+	if err := e.Remove(ctx, trialName); err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	id, err := e.create(ctx, "create trial container", trialName, config, host)
 	if err != nil {
 		return err
 	}

@@ -19,20 +19,26 @@ type Resources struct {
 	OOMScoreAdj int    // -1000 to 1000; at create only
 }
 
-// apply writes the limits into host.
-func (r Resources) apply(host *container.HostConfig) {
-	host.CPUShares = r.CPUShares
-	host.CPUPeriod = r.CPUPeriod
-	host.CPUQuota = r.CPUQuota
-	host.CpusetCpus = r.CpusetCPUs
-	host.CpusetMems = r.CpusetMems
-	host.Memory = r.Memory
-	host.MemorySwap = r.MemorySwap
-	if r.Memory > 0 && r.MemorySwap == 0 {
+// limits puts the resources in Docker's terms.
+func (e *Engine) limits(r Resources) container.Resources {
+	limits := container.Resources{
+		CPUShares:  r.CPUShares,
+		CPUPeriod:  r.CPUPeriod,
+		CPUQuota:   r.CPUQuota,
+		CpusetCpus: r.CpusetCPUs,
+		CpusetMems: r.CpusetMems,
+		Memory:     r.Memory,
+	}
+	switch {
+	case !e.info.Load().SwapLimit: // the kernel would ignore it, and the engine warn
+	case r.MemorySwap != 0:
+		limits.MemorySwap = r.MemorySwap
+	default:
 		// Docker would allow as much swap again as memory; the CRI's default
 		// is a node that does not swap.
-		host.MemorySwap = r.Memory
+		limits.MemorySwap = r.Memory
 	}
+	return limits
 }
 
 func resourcesFrom(host *container.HostConfig) Resources {
@@ -50,10 +56,9 @@ func resourcesFrom(host *container.HostConfig) Resources {
 
 // Update changes the limits of a container, running or not.
 func (e *Engine) Update(ctx context.Context, id string, r Resources) error {
-	var host container.HostConfig
-	r.apply(&host)
+	limits := e.limits(r)
 	return e.call(ctx, "update the resources of", id, func(ctx context.Context) error {
-		answer, err := e.client.ContainerUpdate(ctx, id, container.UpdateConfig{Resources: host.Resources})
+		answer, err := e.client.ContainerUpdate(ctx, id, container.UpdateConfig{Resources: limits})
 		for _, warning := range answer.Warnings {
 			e.log.Warn("engine warns about a container it updated", "container", id, "warning", warning)
 		}

@@ -83,9 +83,9 @@ func (s Security) options() ([]string, error) {
 	}
 	options = append(options, s.SELinux.options()...)
 	if s.Privileged {
-		// Profiles do not confine a privileged container; a profile that came
-		// along anyway would take back what the word promises.
-		return append(options, "seccomp=unconfined", "apparmor=unconfined"), nil
+		// Docker confines a privileged container with a profile if it is given
+		// one; that would take back what the word promises.
+		return options, nil
 	}
 	switch s.AppArmor.Kind {
 	case UnconfinedProfile:
