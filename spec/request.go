@@ -34,8 +34,9 @@ type Request struct {
 	PrevResult *current.Result // nil where the config has none
 	Valid      []Attachment    // GC: the attachments that must stay
 
-	env    []string
-	stderr io.Writer
+	envelope envelope
+	env      []string
+	stderr   io.Writer
 }
 
 // Attachment is one interface of one container in one network.
@@ -101,27 +102,22 @@ func (r *Request) readEnvelope() error {
 	if r.Version == "" {
 		r.Version = "0.1.0" // the version before there was a key for it
 	}
-	if r.Command == "VERSION" {
-		return nil
-	}
-	if err := r.readValid(e); err != nil {
-		return err
-	}
-	return r.readPrevResult(e.PrevResult)
+	r.envelope = e
+	return nil
 }
 
 // readValid takes GC's list. Without the list every attachment would look
 // stale, so its absence is an error and not an empty list.
-func (r *Request) readValid(e envelope) error {
+func (r *Request) readValid() error {
 	if r.Command != "GC" {
 		return nil
 	}
-	valid := e.Valid
+	valid := r.envelope.Valid
 	if valid == nil {
-		valid = e.Attachments
+		valid = r.envelope.Attachments
 	}
 	if valid == nil && !hasKey(r.Config, "cni.dev/valid-attachments") && !hasKey(r.Config, "cni.dev/attachments") {
-		return Errorf(InvalidConfig, "GC of network %q: key cni.dev/valid-attachments is missing: without it nothing can be told to be stale", e.Name)
+		return Errorf(InvalidConfig, "GC of network %q: key cni.dev/valid-attachments is missing: without it nothing can be told to be stale", r.Name)
 	}
 	if valid != nil {
 		r.Valid = *valid
@@ -141,7 +137,8 @@ func hasKey(config []byte, key string) bool {
 
 // readPrevResult reads the result in the config's own version. On DEL and GC
 // an unreadable one is no reason to keep what must go.
-func (r *Request) readPrevResult(raw json.RawMessage) error {
+func (r *Request) readPrevResult() error {
+	raw := r.envelope.PrevResult
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil
 	}
@@ -188,10 +185,15 @@ func (r *Request) validate(supported []string) error {
 	if err := CheckName(r.Name); err != nil {
 		return Errorf(InvalidConfig, "invalid network name: key name %w", err)
 	}
-	if !command.attachment {
-		return nil
+	if command.attachment {
+		if err := r.validateAttachment(); err != nil {
+			return err
+		}
 	}
-	return r.validateAttachment()
+	if err := r.readValid(); err != nil {
+		return err
+	}
+	return r.readPrevResult()
 }
 
 func (r *Request) validateAttachment() error {

@@ -1,0 +1,94 @@
+package netplug
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mascri/mascri/netplug/filter"
+	"github.com/mascri/mascri/spec"
+)
+
+// apply makes the plan so, step by step; the first error ends it. What the
+// packet filter is to hold collects on the way and is committed at the end, as
+// one transaction.
+func (p Plan) apply(ctx context.Context, k *kernel) error {
+	for _, step := range p.Steps() {
+		if err := ctx.Err(); err != nil {
+			return spec.Errorf(spec.TryAgain, "stopped before %q: %w", step, err)
+		}
+		if err := do(ctx, step, func() error { return step.Apply(k) }); err != nil {
+			return spec.Errorf(kernelCode(err), "%w", err)
+		}
+	}
+	return k.commit(ctx)
+}
+
+// commit sends what the packet filter steps have collected.
+func (k *kernel) commit(ctx context.Context) error {
+	if k.filter == nil {
+		return nil
+	}
+	err := spec.Do(ctx, "netplug", "commit the nft commands above as one transaction", k.filter.Flush)
+	if err != nil {
+		return spec.Errorf(kernelCode(err), "packet filter: %w", err)
+	}
+	return nil
+}
+
+// check compares the plan with the kernel and reports every difference.
+func (p Plan) check(k *kernel) error {
+	var errs []error
+	for _, step := range p.Steps() {
+		errs = append(errs, step.Check(k))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return spec.Errorf(spec.CheckFailed, "%w", err)
+	}
+	return nil
+}
+
+// kernelCode keeps a code that an error has already.
+func kernelCode(err error) spec.Code {
+	if code := spec.CodeOf(err); code != spec.Internal {
+		return code
+	}
+	return spec.Kernel
+}
+
+// filterRule is what a packet filter struct does on Linux: Apply collects,
+// Check reads.
+type filterRule interface {
+	Apply(*filter.Conn) error
+	Check(*filter.Conn) error
+}
+
+// Apply collects the rule for the plan's one transaction.
+func (s Filter) Apply(k *kernel) error {
+	conn, err := k.packetFilter()
+	if err != nil {
+		return err
+	}
+	return s.Rule.Apply(conn)
+}
+
+// Check reads the rule's objects.
+func (s Filter) Check(k *kernel) error {
+	conn, err := k.packetFilter()
+	if err != nil {
+		return err
+	}
+	return s.Rule.Check(conn)
+}
+
+// packetFilter opens the packet filter when it is first needed.
+func (k *kernel) packetFilter() (*filter.Conn, error) {
+	if k.filter == nil {
+		conn, err := filter.Open()
+		if err != nil {
+			return nil, fmt.Errorf("open the packet filter: %w", err)
+		}
+		k.filter = conn
+	}
+	return k.filter, nil
+}

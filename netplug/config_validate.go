@@ -1,0 +1,175 @@
+package netplug
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mascri/mascri/netplug/filter"
+	"github.com/mascri/mascri/spec"
+)
+
+// minMTU and maxMTU are IPv4's bounds (RFC 791 and ETH_MAX_MTU of
+// linux/if_ether.h); IPv6 needs 1280, which the kernel enforces itself.
+const (
+	minMTU = 68
+	maxMTU = 65535
+)
+
+func (raw rawConfig) validate() error {
+	if raw.Bridge != "" {
+		if err := spec.CheckIfName(raw.Bridge); err != nil {
+			return fmt.Errorf("key bridge %w", err)
+		}
+	}
+	if raw.MTU != 0 && (raw.MTU < minMTU || raw.MTU > maxMTU) {
+		return fmt.Errorf("key mtu: %d is not between %d and %d", raw.MTU, minMTU, maxMTU)
+	}
+	if raw.HairpinMode && raw.PromiscMode {
+		return fmt.Errorf("cannot set hairpin mode and promiscuous mode at the same time: remove hairpinMode or promiscMode")
+	}
+	if raw.DisableContainerInterface && raw.IPAM.Type != "" {
+		return fmt.Errorf("cannot use IPAM when DisableContainerInterface flag is set: remove ipam or disableContainerInterface")
+	}
+	if b := raw.IPMasqBackend; b != nil && *b != "iptables" && *b != "nftables" {
+		return fmt.Errorf("unknown ipmasq backend %q: iptables and nftables are known, and mean the same here", *b)
+	}
+	if raw.IPAM.Type != "" {
+		if err := spec.CheckName(raw.IPAM.Type); err != nil {
+			return fmt.Errorf("key ipam.type %w", err)
+		}
+	}
+	return nil
+}
+
+// vlanRange is one element of vlanTrunk: an id, or both ends of a range.
+type vlanRange struct {
+	MinID *int `json:"minID"`
+	MaxID *int `json:"maxID"`
+	ID    *int `json:"id"`
+}
+
+// maxVLAN is the last VLAN ID that is not reserved (IEEE 802.1Q).
+const maxVLAN = 4094
+
+func (raw rawConfig) vlans() (VLANs, error) {
+	if raw.VLAN < 0 || raw.VLAN > maxVLAN {
+		return VLANs{}, fmt.Errorf("invalid VLAN ID %d (must be between 0 and %d)", raw.VLAN, maxVLAN)
+	}
+	var ids []int
+	for _, r := range raw.VLANTrunk {
+		expanded, err := r.expand()
+		if err != nil {
+			return VLANs{}, err
+		}
+		ids = append(ids, expanded...)
+	}
+	slices.Sort(ids)
+	return VLANs{Access: raw.VLAN, Trunk: compact(slices.Compact(ids)), PreserveDefault: raw.PreserveDefaultVLAN}, nil
+}
+
+func (r vlanRange) expand() ([]int, error) {
+	valid := func(id int) bool { return id >= 1 && id <= maxVLAN }
+	switch {
+	case r.MinID != nil && r.MaxID != nil:
+		switch {
+		case !valid(*r.MinID):
+			return nil, fmt.Errorf("incorrect trunk minID parameter: %d is not between 1 and %d", *r.MinID, maxVLAN)
+		case !valid(*r.MaxID):
+			return nil, fmt.Errorf("incorrect trunk maxID parameter: %d is not between 1 and %d", *r.MaxID, maxVLAN)
+		case *r.MinID > *r.MaxID:
+			return nil, fmt.Errorf("minID is greater than maxID in trunk parameter: %d > %d", *r.MinID, *r.MaxID)
+		}
+		ids := make([]int, 0, *r.MaxID-*r.MinID+1)
+		for id := *r.MinID; id <= *r.MaxID; id++ {
+			ids = append(ids, id)
+		}
+		return ids, nil
+	case r.MinID != nil:
+		return nil, fmt.Errorf("minID and maxID should be configured simultaneously, maxID is missing")
+	case r.MaxID != nil:
+		return nil, fmt.Errorf("minID and maxID should be configured simultaneously, minID is missing")
+	}
+	if r.ID == nil {
+		return nil, nil
+	}
+	if !valid(*r.ID) {
+		return nil, fmt.Errorf("incorrect trunk id parameter: %d is not between 1 and %d", *r.ID, maxVLAN)
+	}
+	return []int{*r.ID}, nil
+}
+
+// compact writes sorted IDs as ranges, "10,20-22", the way `bridge vlan` does.
+func compact(ids []int) string {
+	var parts []string
+	for i := 0; i < len(ids); {
+		j := i
+		for j+1 < len(ids) && ids[j+1] == ids[j]+1 {
+			j++
+		}
+		part := strconv.Itoa(ids[i])
+		if j > i {
+			part += "-" + strconv.Itoa(ids[j])
+		}
+		parts = append(parts, part)
+		i = j + 1
+	}
+	return strings.Join(parts, ",")
+}
+
+// PortMapping is one host port that leads to the container (capability
+// portMappings).
+type PortMapping struct {
+	HostIP        netip.Addr // the zero Addr means every address of the node, 0.0.0.0 and :: every one of that family
+	HostPort      uint16
+	ContainerPort uint16
+	Protocol      filter.Protocol
+}
+
+// rawPortMapping has the field names of CONVENTIONS.md.
+type rawPortMapping struct {
+	HostPort      int    `json:"hostPort"`
+	ContainerPort int    `json:"containerPort"`
+	Protocol      string `json:"protocol"`
+	HostIP        string `json:"hostIP"`
+}
+
+func portMappings(raw []rawPortMapping) ([]PortMapping, error) {
+	var ports []PortMapping
+	for _, r := range raw {
+		m, err := r.mapping()
+		if err != nil {
+			return nil, err
+		}
+		ports = append(ports, m)
+	}
+	return ports, nil
+}
+
+func (r rawPortMapping) mapping() (PortMapping, error) {
+	var m PortMapping
+	if r.ContainerPort < 1 || r.ContainerPort > 65535 {
+		return m, fmt.Errorf("Invalid container port number: %d", r.ContainerPort) //nolint:staticcheck // the reference's text, which users search for
+	}
+	if r.HostPort < 1 || r.HostPort > 65535 {
+		return m, fmt.Errorf("Invalid host port number: %d", r.HostPort) //nolint:staticcheck // as above
+	}
+	if r.Protocol == "" {
+		r.Protocol = "tcp"
+	}
+	var err error
+	if m.Protocol, err = filter.ParseProtocol(r.Protocol); err != nil {
+		return m, fmt.Errorf("host port %d: %w", r.HostPort, err)
+	}
+	if r.HostIP != "" {
+		ip, err := netip.ParseAddr(r.HostIP)
+		if err != nil || ip.Zone() != "" {
+			return m, fmt.Errorf("host port %d: hostIP %q is not an IP address", r.HostPort, r.HostIP)
+		}
+		m.HostIP = ip.Unmap()
+	}
+	m.HostPort, m.ContainerPort = uint16(r.HostPort), uint16(r.ContainerPort)
+	return m, nil
+}

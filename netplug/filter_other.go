@@ -1,0 +1,6 @@
+//go:build !linux
+
+package netplug
+
+// filterRule is empty where there is no Linux kernel.
+type filterRule any

@@ -1,0 +1,69 @@
+package netplug
+
+import (
+	"strings"
+
+	current "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/vishvananda/netlink"
+
+	"github.com/mascri/mascri/spec"
+)
+
+// result describes what ADD made (SPEC section 5, "Success"): the bridge, the
+// host's end and the container's, with the MACs that the kernel gave them.
+func (k *kernel) result(cfg Config, leases []Lease, routes []Route, ipam *current.Result) (*current.Result, error) {
+	bridge, err := k.hostLink(cfg.Bridge)
+	if err != nil {
+		return nil, spec.Errorf(spec.Kernel, "%w", err)
+	}
+	host, err := k.hostLink(hostEnd(cfg.Network, cfg.Attachment))
+	if err != nil {
+		return nil, spec.Errorf(spec.Kernel, "%w", err)
+	}
+	pod, err := k.podLink(cfg.Attachment.IfName)
+	if err != nil {
+		return nil, spec.Errorf(spec.Kernel, "%w", err)
+	}
+	leases = withGateways(cfg, leases)
+	return &current.Result{
+		CNIVersion: current.ImplementedSpecVersion,
+		Interfaces: []*current.Interface{described(bridge, ""), described(host, ""), described(pod, cfg.Netns)},
+		IPs:        ipConfigs(leases),
+		Routes:     resultRoutes(ipam.Routes, withDefaults(cfg, leases, routes)),
+		DNS:        dns(cfg, ipam.DNS),
+	}, nil
+}
+
+func described(link netlink.Link, sandbox string) *current.Interface {
+	attrs := link.Attrs()
+	return &current.Interface{Name: attrs.Name, Mac: attrs.HardwareAddr.String(), Mtu: attrs.MTU, Sandbox: sandbox}
+}
+
+// checkInterfaces compares the interfaces that ADD reported with the kernel's.
+// The container's MAC becomes part of the configuration: whoever chose it, the
+// spoof check is about that one.
+func (k *kernel) checkInterfaces(cfg Config, prev *current.Result) (Config, error) {
+	for _, reported := range prev.Interfaces {
+		if reported.Sandbox != "" && (reported.Sandbox != cfg.Netns || reported.Name != cfg.Attachment.IfName) {
+			continue // another attachment's, or another namespace's
+		}
+		look := k.hostLink
+		if reported.Sandbox != "" {
+			look = k.podLink
+		} else if reported.Name != cfg.Bridge && reported.Name != hostEnd(cfg.Network, cfg.Attachment) {
+			continue // a later plugin of the chain made it
+		}
+		link, err := look(reported.Name)
+		if err != nil {
+			return cfg, spec.Errorf(spec.CheckFailed, "interface %s of the prevResult: %w", reported.Name, err)
+		}
+		mac := link.Attrs().HardwareAddr
+		if reported.Mac != "" && !strings.EqualFold(reported.Mac, mac.String()) {
+			return cfg, spec.Errorf(spec.CheckFailed, "interface %s has MAC %s, ADD reported %s", reported.Name, mac, reported.Mac)
+		}
+		if reported.Sandbox != "" {
+			cfg.MAC = mac
+		}
+	}
+	return cfg, nil
+}

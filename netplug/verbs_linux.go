@@ -1,0 +1,267 @@
+package netplug
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	current "github.com/containernetworking/cni/pkg/types/100"
+
+	"github.com/mascri/mascri/spec"
+)
+
+// add attaches the container (SPEC section 2, "ADD"). It is the path that this
+// repository is about: parse, lease, plan, apply, result.
+func add(ctx context.Context, r *spec.Request) (*current.Result, error) {
+	cfg, err := parse(r)
+	if err != nil {
+		return nil, err
+	}
+	k, err := openKernel()
+	if err != nil {
+		return nil, err
+	}
+	defer k.close()
+	if err := k.openPod(cfg.Netns); err != nil {
+		return nil, err
+	}
+	if err := k.refuseExisting(cfg); err != nil {
+		return nil, err
+	}
+	answer, err := lease(ctx, r, cfg)
+	if err != nil {
+		return nil, err // the delegate's lease is gone already: Request.Delegate
+	}
+	result, err := attach(ctx, k, cfg, answer)
+	if err != nil {
+		return nil, errors.Join(err, detach(context.WithoutCancel(ctx), k, r, cfg))
+	}
+	return result, nil
+}
+
+// lease asks the IPAM plugin; a layer 2 network has none and gets nothing.
+func lease(ctx context.Context, r *spec.Request, cfg Config) (*current.Result, error) {
+	if cfg.IPAM == "" {
+		return &current.Result{}, nil
+	}
+	var answer *current.Result
+	err := spec.Do(ctx, "netplug", "CNI_COMMAND=ADD "+cfg.IPAM, func() (err error) {
+		answer, err = r.Delegate(ctx, "ADD", cfg.IPAM)
+		return err
+	})
+	if err == nil && len(answer.IPs) == 0 {
+		err = spec.Errorf(spec.InvalidConfig, "IPAM plugin returned missing IP config: %s gave no address for network %q", cfg.IPAM, cfg.Network)
+	}
+	return answer, err
+}
+
+// attach plans and applies.
+func attach(ctx context.Context, k *kernel, cfg Config, answer *current.Result) (*current.Result, error) {
+	if cfg.SpoofCheck && cfg.MAC == nil {
+		cfg.MAC = randomMAC() // the rule must know it before the kernel would choose one
+	}
+	leases, routes, err := addresses(answer)
+	if err != nil {
+		return nil, err
+	}
+	if err := PlanBridge(cfg, leases, routes).apply(ctx, k); err != nil {
+		return nil, err
+	}
+	return k.result(cfg, leases, routes, answer)
+}
+
+// refuseExisting ends an ADD for an interface that is there (SPEC section 2,
+// "ADD": an error if an interface of that name already exists) before anything
+// is touched, the live attachment's lease above all. A host end whose pod end
+// is not in this namespace is left over from a sandbox that was never deleted.
+func (k *kernel) refuseExisting(cfg Config) error {
+	_, err := k.pod.LinkByName(cfg.Attachment.IfName)
+	if err == nil {
+		return spec.Errorf(spec.InvalidEnv, "CNI_IFNAME: interface %q already exists in %s: DEL the attachment first, or choose another name", cfg.Attachment.IfName, cfg.Netns)
+	}
+	if !isNotFound(err) {
+		return spec.Errorf(spec.Kernel, "look up %s in %s: %w", cfg.Attachment.IfName, cfg.Netns, err)
+	}
+	return k.deleteHostLink(hostEnd(cfg.Network, cfg.Attachment))
+}
+
+// del takes the attachment back (SPEC section 2, "DEL"). Everything is found
+// by network, container ID and interface name, so it works without a namespace,
+// a prevResult or a runtimeConfig.
+func del(ctx context.Context, r *spec.Request) error {
+	cfg, err := parseLenient(r)
+	if err != nil {
+		return err
+	}
+	k, err := openKernel()
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	return detach(ctx, k, r, cfg)
+}
+
+// detach undoes the Pod steps of an ADD, as far as they got, and then gives the
+// address back: while the old link exists, no other pod may have it.
+func detach(ctx context.Context, k *kernel, r *spec.Request, cfg Config) error {
+	host := hostEnd(cfg.Network, cfg.Attachment)
+	err := spec.Do(ctx, "netplug", "ip link del "+host, func() error {
+		return errors.Join(k.deleteHostLink(host), k.deletePodLink(cfg))
+	})
+	if err != nil {
+		return err
+	}
+	err = spec.Do(ctx, "netplug", "nft: remove what belongs to "+cfg.Attachment.String(), func() error {
+		return k.removeFromFilter(cfg)
+	})
+	return errors.Join(err, release(ctx, r, cfg))
+}
+
+// deleteHostLink deletes the host's end, and with it the pod's.
+func (k *kernel) deleteHostLink(name string) error {
+	link, err := k.host.LinkByName(name)
+	if err == nil {
+		err = k.host.LinkDel(link)
+	}
+	if err == nil || isNotFound(err) {
+		return nil
+	}
+	return spec.Errorf(spec.Kernel, "delete %s: %w", name, err)
+}
+
+// deletePodLink deletes the pod's end where its host's end has another name
+// than ours: the reference plugin made it. A namespace that is gone has taken
+// the link with it.
+func (k *kernel) deletePodLink(cfg Config) error {
+	if cfg.Netns == "" {
+		return nil
+	}
+	if k.pod == nil {
+		if err := k.openPod(cfg.Netns); err != nil {
+			if spec.CodeOf(err) == spec.InvalidNetns {
+				return nil
+			}
+			return err
+		}
+	}
+	link, err := k.pod.LinkByName(cfg.Attachment.IfName)
+	if err == nil {
+		err = k.pod.LinkDel(link)
+	}
+	if err == nil || isNotFound(err) {
+		return nil
+	}
+	return spec.Errorf(spec.Kernel, "delete %s in %s: %w", cfg.Attachment.IfName, cfg.Netns, err)
+}
+
+func (k *kernel) removeFromFilter(cfg Config) error {
+	conn, err := k.packetFilter()
+	if err != nil {
+		return err
+	}
+	if err := conn.RemoveOwner(owner(cfg)); err != nil {
+		return spec.Errorf(kernelCode(err), "packet filter: remove what belongs to %s: %w", cfg.Attachment, err)
+	}
+	return nil
+}
+
+// release gives the addresses back.
+func release(ctx context.Context, r *spec.Request, cfg Config) error {
+	if cfg.IPAM == "" {
+		return nil
+	}
+	return spec.Do(ctx, "netplug", "CNI_COMMAND=DEL "+cfg.IPAM, func() error {
+		_, err := r.Delegate(ctx, "DEL", cfg.IPAM)
+		return err
+	})
+}
+
+// check compares what ADD made with what is there (SPEC section 2, "CHECK").
+// The plan is made again from the configuration and the prevResult.
+func check(ctx context.Context, r *spec.Request) error {
+	cfg, err := parse(r)
+	if err != nil {
+		return err
+	}
+	if r.PrevResult == nil {
+		return spec.Errorf(spec.InvalidConfig, "Required prevResult missing: CHECK compares with what ADD of network %q returned", r.Name)
+	}
+	if cfg.IPAM != "" {
+		if _, err := r.Delegate(ctx, "CHECK", cfg.IPAM); err != nil {
+			return err
+		}
+	}
+	leases, routes, err := addresses(r.PrevResult)
+	if err != nil {
+		return err
+	}
+	k, err := openKernel()
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	if err := k.openPod(cfg.Netns); err != nil {
+		return err
+	}
+	if cfg, err = k.checkInterfaces(cfg, r.PrevResult); err != nil {
+		return err
+	}
+	return PlanBridge(cfg, leases, routes).check(k)
+}
+
+// gc removes what belongs to the network and to none of the valid attachments
+// (SPEC section 2, "GC"). One failure does not stop the rest.
+func gc(ctx context.Context, r *spec.Request) error {
+	cfg, err := parseLenient(r)
+	if err != nil {
+		return err
+	}
+	k, err := openKernel()
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	errs := []error{k.collectLinks(cfg.Network, r.Valid), k.collectFilter(cfg.Network, r.Valid)}
+	if cfg.IPAM != "" {
+		_, err := r.Delegate(ctx, "GC", cfg.IPAM)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// status tells whether an ADD would work (SPEC section 2, "STATUS").
+func status(ctx context.Context, r *spec.Request) error {
+	cfg, err := parse(r)
+	if err != nil {
+		return err
+	}
+	if err := ready(cfg); err != nil {
+		return spec.Errorf(spec.NotAvailable, "network %q is not ready: %w", cfg.Network, err)
+	}
+	if cfg.IPAM == "" {
+		return nil
+	}
+	_, err = r.Delegate(ctx, "STATUS", cfg.IPAM)
+	return err
+}
+
+// ready asks the kernel for what an ADD needs.
+func ready(cfg Config) error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("it runs as user %d: making links needs root (CAP_NET_ADMIN)", os.Geteuid())
+	}
+	k, err := openKernel()
+	if err != nil {
+		return err
+	}
+	defer k.close()
+	if _, err := k.bridge(cfg.Bridge); err != nil && !isNotFound(err) {
+		return err
+	}
+	conn, err := k.packetFilter()
+	if err != nil {
+		return err
+	}
+	return conn.Probe()
+}

@@ -1,0 +1,20 @@
+//go:build !linux
+
+package netplug
+
+import (
+	"context"
+
+	current "github.com/containernetworking/cni/pkg/types/100"
+
+	"github.com/mascri/mascri/spec"
+)
+
+// errNoLinux is every verb's answer where there is no Linux kernel.
+var errNoLinux = spec.Errorf(spec.NotAvailable, "netplug configures a Linux network namespace, and this is no Linux kernel: run it where the containers run; `mascri plan` shows here what it would do")
+
+func add(context.Context, *spec.Request) (*current.Result, error) { return nil, errNoLinux }
+func del(context.Context, *spec.Request) error                    { return errNoLinux }
+func check(context.Context, *spec.Request) error                  { return errNoLinux }
+func gc(context.Context, *spec.Request) error                     { return errNoLinux }
+func status(context.Context, *spec.Request) error                 { return errNoLinux }

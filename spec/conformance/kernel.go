@@ -1,0 +1,45 @@
+package conformance
+
+import (
+	"net/netip"
+)
+
+// link is an interface as the kernel has it.
+type link struct {
+	Index int
+	Name  string
+	MAC   string // lower case, "" where the link has none
+	MTU   int
+	Up    bool
+}
+
+// address is an address of a link with the length of its network's prefix.
+type address struct {
+	Link   int
+	Prefix netip.Prefix
+}
+
+// route is a unicast route. A zero Gateway means on-link; numbers are 0 where
+// the kernel has none.
+type route struct {
+	Dst      netip.Prefix
+	Gateway  netip.Addr
+	Link     int
+	Table    int
+	Priority int
+	Scope    int
+	MTU      int
+	AdvMSS   int
+	// Kernel is set for the routes that the kernel adds with an address.
+	Kernel bool
+}
+
+// find returns the link of that name.
+func find(links []link, name string) (link, bool) {
+	for _, l := range links {
+		if l.Name == name {
+			return l, true
+		}
+	}
+	return link{}, false
+}
