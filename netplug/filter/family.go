@@ -68,13 +68,3 @@ func (p Protocol) String() string {
 	}
 	return fmt.Sprintf("protocol %d", uint8(p))
 }
-
-// element is the nft command that adds one element to a set or map of ours.
-func element(f Family, set, key, comment string) string {
-	return fmt.Sprintf("nft add element %s %s %s '{ %s comment \"%s\" }'", f, Table, set, key, comment)
-}
-
-// mapping is element for a map: key and the value it leads to.
-func mapping(f Family, set, key, value, comment string) string {
-	return fmt.Sprintf("nft add element %s %s %s '{ %s comment \"%s\" : %s }'", f, Table, set, key, comment, value)
-}

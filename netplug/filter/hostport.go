@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 )
 
 // HostPort leads a port of the host to a port of a pod: one element in a map
@@ -20,14 +19,17 @@ type HostPort struct {
 
 // String is the nft commands that Apply equals: the map's element, and the
 // index of it in the owner's chain by which DEL finds it.
-func (h HostPort) String() string {
-	f, chain := h.Family(), h.Owner.chain()
-	value := fmt.Sprintf("%s . %d", h.Pod.Addr().Unmap(), h.Pod.Port())
-	return strings.Join([]string{
-		mapping(f, h.set(), h.key(), value, h.Owner.Comment()),
-		addChain(f, chain),
-		indexRule(f, chain, h.set(), h.key()),
-	}, "\n")
+func (h HostPort) String() string { return ownedScript(h.Owner, h.elements()) }
+
+func (h HostPort) elements() []element {
+	e := element{
+		family: h.Family(), set: mapHostPorts, key: concat(h.Protocol, h.HostPort),
+		value: concat(h.Pod.Addr().Unmap(), h.Pod.Port()), comment: h.Owner.Comment(),
+	}
+	if h.bound() {
+		e.set, e.key = mapHostIPs, concat(h.Protocol, h.HostIP.Unmap(), h.HostPort)
+	}
+	return []element{e}
 }
 
 // Family is the family of the pod's address.
@@ -49,31 +51,3 @@ func (h HostPort) Validate() error {
 
 // bound tells whether the mapping is for one address of the host.
 func (h HostPort) bound() bool { return h.HostIP.IsValid() && !h.HostIP.IsUnspecified() }
-
-// set is the map that the mapping is an element of.
-func (h HostPort) set() string {
-	if h.bound() {
-		return mapHostIPs
-	}
-	return mapHostPorts
-}
-
-// key is the map's key as nft writes it.
-func (h HostPort) key() string {
-	if h.bound() {
-		return fmt.Sprintf("%s . %s . %d", h.Protocol, h.HostIP.Unmap(), h.HostPort)
-	}
-	return fmt.Sprintf("%s . %d", h.Protocol, h.HostPort)
-}
-
-// addChain is the nft command that makes an owner's chain.
-func addChain(f Family, chain string) string {
-	return fmt.Sprintf("nft add chain %s %s %s", f, Table, chain)
-}
-
-// indexRule is the nft command that records an element in its owner's chain.
-// No packet enters that chain: it is how DEL finds the owner's elements without
-// reading everybody's.
-func indexRule(f Family, chain, set, key string) string {
-	return fmt.Sprintf("nft add rule %s %s %s return comment '\"%s %s\"'", f, Table, chain, set, key)
-}

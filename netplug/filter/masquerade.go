@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"strings"
 )
 
 // Masquerade hides a network's pods behind the host when they talk to anything
@@ -19,12 +18,15 @@ type Masquerade struct {
 }
 
 // String is the nft commands that Apply equals.
-func (m Masquerade) String() string {
-	f, source, comment := FamilyOf(m.Source.Addr()), m.Source.Masked(), networkComment(m.Network)
-	return strings.Join([]string{
-		element(f, setSources, source.String(), comment),
-		element(f, setInside, pair(source, source), comment),
-	}, "\n")
+func (m Masquerade) String() string { return script(m.elements()) }
+
+func (m Masquerade) elements() []element {
+	source, comment := m.Source.Masked(), networkComment(m.Network)
+	f := FamilyOf(source.Addr())
+	return []element{
+		{family: f, set: setSources, key: source.String(), comment: comment},
+		{family: f, set: setInside, key: concat(source, source), comment: comment},
+	}
 }
 
 // Validate refuses a source that nftables could not hold as an interval.
@@ -46,24 +48,22 @@ type Hairpin struct {
 }
 
 // String is the nft commands that Apply equals.
-func (h Hairpin) String() string {
-	f, pods, comment := FamilyOf(h.Pods.Addr()), h.Pods.Masked(), networkComment(h.Network)
-	lines := []string{element(f, setHairpin, pair(pods, pods), comment)}
-	if h.localhost() {
-		lines = append(lines,
-			element(f, setHairpin, pair(loopback4, pods), comment),
-			element(f, setGuarded, h.Interface, comment))
+func (h Hairpin) String() string { return script(h.elements()) }
+
+func (h Hairpin) elements() []element {
+	pods, comment := h.Pods.Masked(), networkComment(h.Network)
+	f := FamilyOf(pods.Addr())
+	all := []element{{family: f, set: setHairpin, key: concat(pods, pods), comment: comment}}
+	if h.Interface != "" && f == IPv4 {
+		all = append(all,
+			element{family: f, set: setHairpin, key: concat(loopback4, pods), comment: comment},
+			element{family: f, set: setGuarded, key: h.Interface, comment: comment})
 	}
-	return strings.Join(lines, "\n")
+	return all
 }
 
 // Validate refuses a network that nftables could not hold as an interval.
 func (h Hairpin) Validate() error { return validPrefix(h.Pods) }
-
-// localhost tells whether 127.0.0.1 is to lead to the host ports.
-func (h Hairpin) localhost() bool {
-	return h.Interface != "" && FamilyOf(h.Pods.Addr()) == IPv4
-}
 
 // MasqueradeAll hides every client of a network's host ports behind the host,
 // for pods whose way back would not pass through it.
@@ -73,9 +73,13 @@ type MasqueradeAll struct {
 }
 
 // String is the nft command that Apply equals.
-func (m MasqueradeAll) String() string {
+func (m MasqueradeAll) String() string { return script(m.elements()) }
+
+func (m MasqueradeAll) elements() []element {
 	pods := m.Pods.Masked()
-	return element(FamilyOf(pods.Addr()), setMasqueradeAll, pods.String(), networkComment(m.Network))
+	return []element{{
+		family: FamilyOf(pods.Addr()), set: setMasqueradeAll, key: pods.String(), comment: networkComment(m.Network),
+	}}
 }
 
 // Validate refuses a network that nftables could not hold as an interval.
@@ -87,18 +91,6 @@ var loopback4 = netip.MustParsePrefix("127.0.0.0/8")
 // networkComment marks an element that belongs to a whole network.
 func networkComment(network string) string {
 	return clip(networkKey(network) + " " + plain(network))
-}
-
-// pair writes two prefixes as a concatenation. nft reads a prefix of one
-// address better without its length.
-func pair(a, b netip.Prefix) string { return short(a) + " . " + short(b) }
-
-// short is the prefix as nft prints it.
-func short(p netip.Prefix) string {
-	if p.IsSingleIP() {
-		return p.Addr().String()
-	}
-	return p.String()
 }
 
 // errWholeSpace is why a default route is not a pod network.

@@ -1,10 +1,6 @@
 package filter
 
-import (
-	"fmt"
-	"net"
-	"strings"
-)
+import "net"
 
 // SpoofCheck drops frames that a pod sends with a MAC address other than its
 // own: one lookup a frame, however many pods are checked.
@@ -15,18 +11,14 @@ type SpoofCheck struct {
 }
 
 // String is the nft commands that Apply equals.
-func (s SpoofCheck) String() string {
-	chain, comment := s.Owner.chain(), s.Owner.Comment()
-	return strings.Join([]string{
-		element(Bridge, setAllowed, s.allowed(), comment),
-		element(Bridge, setChecked, s.Interface, comment),
-		addChain(Bridge, chain),
-		indexRule(Bridge, chain, setAllowed, s.allowed()),
-		indexRule(Bridge, chain, setChecked, s.Interface),
-	}, "\n")
-}
+func (s SpoofCheck) String() string { return ownedScript(s.Owner, s.elements()) }
 
-// allowed is the key of the interface's one permitted sender.
-func (s SpoofCheck) allowed() string {
-	return fmt.Sprintf("%s . %s", s.Interface, net.HardwareAddr(s.MAC[:]))
+// The permitted sender comes first: an interface that is checked and has none
+// could send nothing.
+func (s SpoofCheck) elements() []element {
+	mac := net.HardwareAddr(s.MAC[:])
+	return []element{
+		{family: Bridge, set: setAllowed, key: concat(s.Interface, mac), comment: s.Owner.Comment()},
+		{family: Bridge, set: setChecked, key: s.Interface, comment: s.Owner.Comment()},
+	}
 }

@@ -1,0 +1,129 @@
+package filter
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A Conn collects changes to the packet filter of one network namespace. Each
+// step's Apply only queues; Flush reads what it needs and commits all as one
+// transaction. A Conn is for one goroutine.
+type Conn struct {
+	netns  int // descriptor of the namespace; 0 is the calling thread's
+	nft    *nftables.Conn
+	socket *netlink.Conn // the socket under nft, for what the library cannot read
+	queue  []change
+}
+
+// A change reads the kernel's state and adds messages to a batch. It runs again
+// when the batch clashed with somebody else's.
+type change func(*batch) error
+
+// Bounds of waiting: for one answer of the kernel, and for others to stop
+// changing what a transaction is about.
+const (
+	answerTimeout = 10 * time.Second
+	maxAttempts   = 20
+	firstPause    = time.Millisecond
+	longestPause  = 50 * time.Millisecond
+)
+
+// Open connects to the packet filter of the calling thread's network namespace.
+func Open() (*Conn, error) { return OpenAt(0) }
+
+// OpenAt connects to the packet filter of the network namespace that the
+// descriptor refers to. The descriptor has to stay open as long as the Conn.
+func OpenAt(netns int) (*Conn, error) {
+	c := &Conn{netns: netns}
+	return c, c.dial()
+}
+
+// Close gives the socket back. What was queued and not flushed is forgotten.
+func (c *Conn) Close() error {
+	c.queue = nil
+	return c.nft.CloseLasting()
+}
+
+// dial opens the socket anew; whatever was on its way to the old one is lost.
+func (c *Conn) dial() error {
+	// The library takes socket options as functions of the socket it made: that
+	// is how the same one comes to serve for reading.
+	keep := func(s *netlink.Conn) error { c.socket = s; return nil }
+	nft, err := nftables.New(nftables.AsLasting(), nftables.WithNetNSFd(c.netns), nftables.WithSockOptions(keep))
+	if err != nil {
+		return fmt.Errorf("open a netlink socket to nftables: %w", err)
+	}
+	c.nft = nft
+	return nil
+}
+
+// redial replaces the socket. After an error it may still hold answers to
+// messages of the past, which the next request would take for its own.
+func (c *Conn) redial() error {
+	return errors.Join(c.nft.CloseLasting(), c.dial())
+}
+
+// Flush commits all queued changes as one transaction: either everything holds
+// afterwards, or nothing was changed. A clash with another process is retried
+// from the reading on, a bounded number of times. The queue is empty afterwards,
+// also after an error.
+func (c *Conn) Flush() error {
+	queue := c.queue
+	c.queue = nil
+	if len(queue) == 0 {
+		return nil
+	}
+	var err error
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		var flows []flow
+		if flows, err = c.attempt(queue); err == nil {
+			return c.forget(flows)
+		}
+		if !clashed(err) || pause >= longestPause<<1 {
+			break
+		}
+		time.Sleep(pause)
+	}
+	return fmt.Errorf("commit to nftables: %w", err)
+}
+
+// attempt runs every change against the present state and commits the batch. It
+// returns the connections whose way has changed by it.
+func (c *Conn) attempt(queue []change) ([]flow, error) {
+	b := &batch{Conn: c, indexes: map[indexKey]*index{}, added: map[string]string{}}
+	err := b.run(queue)
+	if err == nil {
+		err = c.commit()
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.redial())
+	}
+	return b.flows, nil
+}
+
+// commit sends the batch and waits until the kernel has accepted all of it.
+func (c *Conn) commit() error {
+	if err := c.socket.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return err
+	}
+	return c.nft.Flush()
+}
+
+// clashed tells whether trying again may help: another transaction was faster
+// (what was read is gone or already there), or an answer was lost.
+func clashed(err error) bool {
+	for _, retry := range []error{
+		unix.EBUSY, unix.EEXIST, unix.ENOENT, unix.EINTR, unix.ENOBUFS, unix.EAGAIN, unix.ERESTART, os.ErrDeadlineExceeded,
+	} {
+		if errors.Is(err, retry) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,276 @@
+package filter
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"github.com/google/nftables"
+)
+
+var bigEndian = binary.BigEndian
+
+// object is the element as the kernel holds it. An interval of single addresses
+// is two elements, where it begins and where it has ended.
+func (e element) object() ([]nftables.SetElement, error) {
+	l, ok := layouts(e.family)[e.set]
+	if !ok {
+		return nil, fmt.Errorf("table %s %s has no %s", e.family, Table, e.set)
+	}
+	key, last, err := encode(l.key, e.key)
+	if err != nil {
+		return nil, fmt.Errorf("key of %s: %w", e.set, err)
+	}
+	object := nftables.SetElement{Key: key, Comment: e.comment}
+	if l.value != nil {
+		if object.Val, _, err = encode(l.value, e.value); err != nil {
+			return nil, fmt.Errorf("value of %s: %w", e.set, err)
+		}
+	}
+	switch {
+	case l.interval && len(l.key) > 1:
+		object.KeyEnd = last
+	case l.interval:
+		if end := following(last); end != nil {
+			return []nftables.SetElement{object, {Key: end, IntervalEnd: true}}, nil
+		}
+	}
+	return []nftables.SetElement{object}, nil
+}
+
+// following is the address after this one; nil after the last of all, where an
+// interval needs no end.
+func following(address []byte) []byte {
+	next := bytes.Clone(address)
+	for i := len(next) - 1; i >= 0; i-- {
+		next[i]++
+		if next[i] != 0 {
+			return next
+		}
+	}
+	return nil
+}
+
+// lookup reads the kernel's element of that key; nil where there is none. For
+// an interval, the one that exactly these ends have.
+func (c *Conn) lookup(e element) (*nftables.SetElement, error) {
+	want, err := e.object()
+	if err != nil {
+		return nil, err
+	}
+	var queries []query
+	for _, w := range want {
+		q, err := elementQuery(e.family, e.set, w)
+		if err != nil {
+			return nil, err
+		}
+		queries = append(queries, q)
+	}
+	objects, err := c.ask(queries...)
+	if err != nil {
+		return nil, fmt.Errorf("read %s { %s } of table %s %s: %w", e.set, e.key, e.family, Table, err)
+	}
+	var first *nftables.SetElement
+	for i, object := range objects {
+		if object == nil {
+			return nil, nil
+		}
+		found, err := decodeElements(object)
+		if err != nil {
+			return nil, fmt.Errorf("decode %s { %s }: %w", e.set, e.key, err)
+		}
+		if len(found) != 1 || !sameKey(found[0], want[i]) {
+			return nil, nil
+		}
+		if i == 0 {
+			first = &found[0]
+		}
+	}
+	return first, nil
+}
+
+func sameKey(a, b nftables.SetElement) bool {
+	return bytes.Equal(a.Key, b.Key) && bytes.Equal(a.KeyEnd, b.KeyEnd) && a.IntervalEnd == b.IntervalEnd
+}
+
+// share ensures elements that belong to a whole network, and are never undone.
+func (b *batch) share(elements []element) error {
+	for _, e := range elements {
+		found, err := b.lookup(e)
+		if err != nil {
+			return err
+		}
+		if found != nil || !b.first(e) {
+			continue
+		}
+		if err := b.overlap(e); err != nil {
+			return err
+		}
+		if err := b.add(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// first tells whether the batch has no such element yet.
+func (b *batch) first(e element) bool {
+	key := string(e.family) + " " + e.reference()
+	_, ok := b.added[key]
+	b.added[key] = e.value
+	return !ok
+}
+
+// add queues the element as it is.
+func (b *batch) add(e element) error {
+	objects, err := e.object()
+	if err != nil {
+		return err
+	}
+	return b.nft.SetAddElements(libSet(e.family, e.set), objects)
+}
+
+// own ensures elements of one attachment and tells whether any was not there.
+// The newest owner has an element: a mapping that leaked must not keep the port
+// from a pod that lives.
+func (b *batch) own(o Owner, elements []element) (changed bool, err error) {
+	for _, e := range elements {
+		if leads, ok := b.added[string(e.family)+" "+e.reference()]; ok && leads != e.value {
+			return changed, fmt.Errorf("%s { %s } is to lead to %s and to %s: ask for it once", e.set, e.key, leads, e.value)
+		}
+		if !b.first(e) {
+			continue
+		}
+		taken, err := b.take(o, e)
+		if err != nil {
+			return changed, err
+		}
+		changed = changed || taken
+	}
+	return changed, nil
+}
+
+// take makes the element the owner's, whoever has it, and tells whether it was
+// somebody else's or nobody's.
+func (b *batch) take(o Owner, e element) (taken bool, err error) {
+	found, err := b.lookup(e)
+	if err != nil {
+		return false, err
+	}
+	want, err := e.object()
+	if err != nil {
+		return false, err
+	}
+	if found != nil && found.Comment == e.comment && bytes.Equal(found.Val, want[0].Val) {
+		return false, b.record(e, o.chain())
+	}
+	if found != nil {
+		if err := b.evict(o, e, ownerKey(found.Comment)); err != nil {
+			return false, err
+		}
+	}
+	if err := b.nft.SetAddElements(libSet(e.family, e.set), want); err != nil {
+		return false, err
+	}
+	return true, b.record(e, o.chain())
+}
+
+// evict removes an element that is in the way, and the former owner's record of it.
+func (b *batch) evict(o Owner, e element, former string) error {
+	if former != "" && former != o.key() {
+		if err := b.strike(e, chainPrefix+former); err != nil {
+			return err
+		}
+	}
+	return b.remove(e)
+}
+
+// remove queues the element's deletion.
+func (b *batch) remove(e element) error {
+	objects, err := e.object()
+	if err != nil {
+		return err
+	}
+	for i := range objects {
+		objects[i].Comment, objects[i].Val = "", nil
+	}
+	return b.nft.SetDeleteElements(libSet(e.family, e.set), objects)
+}
+
+// verify says what of the elements the kernel does not hold.
+func (c *Conn) verify(elements []element) error {
+	for _, e := range elements {
+		found, err := c.lookup(e)
+		if err != nil {
+			return err
+		}
+		if found == nil {
+			return fmt.Errorf("%s of table %s %s has no { %s }", e.set, e.family, Table, e.key)
+		}
+	}
+	return nil
+}
+
+// verifyOwned is verify, and that the owner still has them.
+func (c *Conn) verifyOwned(o Owner, elements []element) error {
+	if err := c.verify(elements); err != nil {
+		return err
+	}
+	b := &batch{Conn: c, indexes: map[indexKey]*index{}}
+	for _, e := range elements {
+		found, err := c.lookup(e)
+		if err != nil {
+			return err
+		}
+		want, err := e.object()
+		if err != nil {
+			return err
+		}
+		switch {
+		case found == nil || ownerKey(found.Comment) != o.key():
+			return fmt.Errorf("%s of table %s %s has { %s } for another attachment", e.set, e.family, Table, e.key)
+		case !bytes.Equal(found.Val, want[0].Val):
+			return fmt.Errorf("%s of table %s %s leads { %s } elsewhere than to %s", e.set, e.family, Table, e.key, e.value)
+		}
+		x, err := b.index(e.family, o.chain())
+		if err != nil {
+			return err
+		}
+		if _, ok := x.find(e.reference()); !ok {
+			return fmt.Errorf("chain %s %s %s does not list %s", e.family, Table, o.chain(), e.reference())
+		}
+	}
+	return nil
+}
+
+// overlap refuses a network that an existing one overlaps without being equal.
+// The kernel would refuse it too, without saying which.
+func (b *batch) overlap(e element) error {
+	l := layouts(e.family)[e.set]
+	if !l.interval || len(l.key) > 1 {
+		return nil
+	}
+	want, err := netip.ParsePrefix(e.key)
+	if err != nil {
+		return err
+	}
+	objects, err := b.list(elementsQuery(e.family, e.set))
+	if err != nil {
+		return fmt.Errorf("read %s of table %s %s: %w", e.set, e.family, Table, err)
+	}
+	for _, object := range objects {
+		elements, err := decodeElements(object)
+		if err != nil {
+			return fmt.Errorf("decode %s of table %s %s: %w", e.set, e.family, Table, err)
+		}
+		for _, other := range elements {
+			start, ok := netip.AddrFromSlice(other.Key)
+			if ok && !other.IntervalEnd && want.Contains(start) {
+				return fmt.Errorf("%s overlaps a network that starts at %s (%s): give the networks prefixes that are equal or apart",
+					want, start, other.Comment)
+			}
+		}
+	}
+	return nil
+}

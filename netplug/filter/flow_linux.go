@@ -1,0 +1,324 @@
+package filter
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Translation is decided by a connection's first packet and kept for its life.
+// A client that goes on sending, as UDP clients do, would for ever reach
+// whatever the host port led to before; its connection has to be forgotten when
+// the mapping changes.
+
+// A flow is the connections through one host port.
+type flow struct {
+	HostPort
+	gone bool // the mapping was removed: those that lead to the pod are stale
+}
+
+// The attributes of conntrack messages (linux/netfilter/nfnetlink_conntrack.h).
+const (
+	ctaTupleOrig  = 1
+	ctaTupleReply = 2
+	ctaZone       = 18
+	ctaFilter     = 25
+
+	ctaTupleIP    = 1
+	ctaTupleProto = 2
+
+	ctaIPv4Src, ctaIPv4Dst = 1, 2
+	ctaIPv6Src, ctaIPv6Dst = 3, 4
+
+	ctaProtoNum, ctaProtoSrc, ctaProtoDst = 1, 2, 3
+
+	ctaFilterOrig = 1
+	// Compare the protocol and the destination port of the original direction.
+	ctaFilterProto, ctaFilterPort = 1 << 3, 1 << 5
+
+	ctGet, ctDelete = 1, 2
+)
+
+// forget deletes connections that the mappings' change made stale. The mappings
+// are committed already, so no new connection can become one.
+func (c *Conn) forget(flows []flow) error {
+	if len(flows) == 0 {
+		return nil
+	}
+	t := &tracker{netns: c.netns}
+	err := t.forget(flows)
+	return errors.Join(err, t.close())
+}
+
+// A tracker talks to connection tracking.
+type tracker struct {
+	netns  int
+	socket *netlink.Conn
+	local  map[netip.Addr]bool // addresses of the host, read when needed
+}
+
+func (t *tracker) forget(flows []flow) (err error) {
+	t.socket, err = netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: t.netns})
+	if err != nil {
+		return fmt.Errorf("open a netlink socket to conntrack: %w", err)
+	}
+	if err := t.socket.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return err
+	}
+	for _, f := range flows {
+		if err := t.forgetFlow(f); err != nil {
+			return fmt.Errorf("forget connections to host port %s/%d: %w", f.Protocol, f.HostPort.HostPort, err)
+		}
+	}
+	return nil
+}
+
+func (t *tracker) close() error {
+	if t.socket == nil {
+		return nil
+	}
+	return t.socket.Close()
+}
+
+func (t *tracker) forgetFlow(f flow) error {
+	connections, err := t.list(f)
+	if err != nil {
+		return err
+	}
+	for _, c := range connections {
+		stale, err := t.stale(f, c)
+		if err != nil {
+			return err
+		}
+		if !stale {
+			continue
+		}
+		_, err = t.socket.Execute(conntrack(f.Family(), ctDelete, netlink.Acknowledge, c.id...))
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return err
+		}
+	}
+	return nil
+}
+
+// stale tells whether the connection went another way than the mapping now says.
+func (t *tracker) stale(f flow, c connection) (bool, error) {
+	if c.orig.protocol != f.Protocol || c.orig.dst.Port() != f.HostPort.HostPort {
+		return false, nil // a kernel before 5.8 does not filter
+	}
+	pod := netip.AddrPortFrom(f.Pod.Addr().Unmap(), f.Pod.Port())
+	if f.gone {
+		return c.reply.src == pod, nil
+	}
+	if c.reply.src == pod {
+		return false, nil
+	}
+	// A TCP connection to the host itself is somebody's session, and ends by itself.
+	if c.reply.src == c.orig.dst && f.Protocol != UDP {
+		return false, nil
+	}
+	if f.bound() {
+		return c.orig.dst.Addr() == f.HostIP.Unmap(), nil
+	}
+	return t.isLocal(c.orig.dst.Addr())
+}
+
+// isLocal tells whether an address is the host's. Connections of pods to the
+// same port of other machines are none of ours: port 53, for one.
+func (t *tracker) isLocal(addr netip.Addr) (bool, error) {
+	if addr.IsLoopback() {
+		return true, nil
+	}
+	if t.local == nil {
+		local, err := localAddresses(t.netns)
+		if err != nil {
+			return false, err
+		}
+		t.local = local
+	}
+	return t.local[addr], nil
+}
+
+// A connection as conntrack lists it.
+type connection struct {
+	orig, reply tuple
+	id          []netlink.Attribute // what a deletion names it by
+}
+
+type tuple struct {
+	protocol Protocol
+	src, dst netip.AddrPort
+}
+
+// list reads the connections to the flow's port, filtered by the kernel.
+func (t *tracker) list(f flow) ([]connection, error) {
+	port := binary.BigEndian.AppendUint16(nil, f.HostPort.HostPort)
+	request := conntrack(f.Family(), ctGet, netlink.Dump,
+		nested(ctaTupleOrig, nested(ctaTupleProto,
+			netlink.Attribute{Type: ctaProtoNum, Data: []byte{byte(f.Protocol)}},
+			netlink.Attribute{Type: ctaProtoDst, Data: port})),
+		nested(ctaFilter, netlink.Attribute{Type: ctaFilterOrig,
+			Data: binary.NativeEndian.AppendUint32(nil, ctaFilterProto|ctaFilterPort)}))
+	received, err := t.socket.Execute(request)
+	if err != nil {
+		return nil, err
+	}
+	var all []connection
+	for _, m := range received {
+		if len(m.Data) <= nfgenmsg {
+			continue
+		}
+		c, err := decodeConnection(m.Data[nfgenmsg:])
+		if err != nil {
+			return nil, fmt.Errorf("decode a connection: %w", err)
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// conntrack is a message to connection tracking.
+func conntrack(f Family, kind int, flags netlink.HeaderFlags, attrs ...netlink.Attribute) netlink.Message {
+	all := nested(0, attrs...)
+	return netlink.Message{
+		Header: netlink.Header{
+			Type:  netlink.HeaderType(unix.NFNL_SUBSYS_CTNETLINK<<8 | kind),
+			Flags: netlink.Request | flags,
+		},
+		Data: append([]byte{byte(families[f]), unix.NFNETLINK_V0, 0, 0}, all.Data...),
+	}
+}
+
+func decodeConnection(object []byte) (c connection, err error) {
+	ad, err := netlink.NewAttributeDecoder(object)
+	if err != nil {
+		return c, err
+	}
+	for ad.Next() {
+		switch ad.Type() {
+		case ctaTupleOrig:
+			ad.Nested(decodeTuple(&c.orig))
+			c.id = append(c.id, netlink.Attribute{Type: ctaTupleOrig | netlink.Nested, Data: ad.Bytes()})
+		case ctaTupleReply:
+			ad.Nested(decodeTuple(&c.reply))
+		case ctaZone:
+			c.id = append(c.id, netlink.Attribute{Type: ctaZone, Data: ad.Bytes()})
+		}
+	}
+	return c, ad.Err()
+}
+
+// decodeTuple reads one direction of a connection.
+func decodeTuple(to *tuple) func(*netlink.AttributeDecoder) error {
+	return func(ad *netlink.AttributeDecoder) error {
+		var src, dst netip.Addr
+		var srcPort, dstPort uint16
+		for ad.Next() {
+			switch ad.Type() {
+			case ctaTupleIP:
+				ad.Nested(func(ip *netlink.AttributeDecoder) error {
+					for ip.Next() {
+						addr, _ := netip.AddrFromSlice(ip.Bytes()) // another length is no address, the zero one
+						switch ip.Type() {
+						case ctaIPv4Src, ctaIPv6Src:
+							src = addr
+						case ctaIPv4Dst, ctaIPv6Dst:
+							dst = addr
+						}
+					}
+					return nil
+				})
+			case ctaTupleProto:
+				ad.Nested(func(proto *netlink.AttributeDecoder) error {
+					proto.ByteOrder = binary.BigEndian
+					for proto.Next() {
+						switch proto.Type() {
+						case ctaProtoNum:
+							to.protocol = Protocol(proto.Uint8())
+						case ctaProtoSrc:
+							srcPort = proto.Uint16()
+						case ctaProtoDst:
+							dstPort = proto.Uint16()
+						}
+					}
+					return nil
+				})
+			}
+		}
+		to.src, to.dst = netip.AddrPortFrom(src, srcPort), netip.AddrPortFrom(dst, dstPort)
+		return nil
+	}
+}
+
+// localAddresses are the addresses of the namespace's interfaces.
+func localAddresses(netns int) (_ map[netip.Addr]bool, err error) {
+	socket, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{NetNS: netns})
+	if err != nil {
+		return nil, fmt.Errorf("open a netlink socket to routing: %w", err)
+	}
+	defer func() { err = errors.Join(err, socket.Close()) }()
+	if err := socket.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return nil, err
+	}
+	received, err := socket.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.RTM_GETADDR, Flags: netlink.Request | netlink.Dump},
+		Data:   make([]byte, unix.SizeofIfAddrmsg),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the host's addresses: %w", err)
+	}
+	local := map[netip.Addr]bool{}
+	for _, m := range received {
+		if len(m.Data) < unix.SizeofIfAddrmsg {
+			continue
+		}
+		ad, err := netlink.NewAttributeDecoder(m.Data[unix.SizeofIfAddrmsg:])
+		if err != nil {
+			return nil, err
+		}
+		for ad.Next() {
+			// On a point-to-point link IFA_ADDRESS is the peer's; counting that one
+			// as ours forgets a connection too many, which costs nothing.
+			if addr, ok := netip.AddrFromSlice(ad.Bytes()); ok && (ad.Type() == unix.IFA_LOCAL || ad.Type() == unix.IFA_ADDRESS) {
+				local[addr] = true
+			}
+		}
+		if err := ad.Err(); err != nil {
+			return nil, err
+		}
+	}
+	return local, nil
+}
+
+// remember notes that connections through a removed host port are to be
+// forgotten, from the element's key and value.
+func (b *batch) remember(e element, value []byte) error {
+	if e.set != mapHostPorts && e.set != mapHostIPs {
+		return nil
+	}
+	fields := strings.Split(e.key, " . ")
+	protocol, err := ParseProtocol(fields[0])
+	if err != nil {
+		return err
+	}
+	port, err := strconv.ParseUint(fields[len(fields)-1], 10, 16)
+	if err != nil {
+		return err
+	}
+	size := len(value) - 4 // the port fills a register of its own
+	pod, ok := netip.AddrFromSlice(value[:max(size, 0)])
+	if !ok {
+		return fmt.Errorf("%s { %s } leads to %x, which is no address", e.set, e.key, value)
+	}
+	b.flows = append(b.flows, flow{gone: true, HostPort: HostPort{
+		Protocol: protocol, HostPort: uint16(port), Pod: netip.AddrPortFrom(pod, binary.BigEndian.Uint16(value[size:])),
+	}})
+	return nil
+}
