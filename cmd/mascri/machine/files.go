@@ -28,6 +28,10 @@ type Places struct {
 // DefaultPlaces are the ones that every runtime looks at.
 var DefaultPlaces = Places{PREFIX: "/usr/local", CNIBinDir: "/opt/cni/bin", CNIConfDir: "/etc/cni/net.d"}
 
+// Plugins maps the plugins, as they are built, to the names they are installed
+// under.
+var Plugins = map[string]string{"netplug": "netplug", "ipam": "ipam"}
+
 // PluginRecord is where the record of installed plugins lies: beside them, so
 // that whoever could install them can also take them back.
 func (p Places) PluginRecord() string { return filepath.Join(p.CNIBinDir, ".mascri-installed.json") }
