@@ -43,8 +43,8 @@ func (k *kernel) collectFilter(network string, valid []spec.Attachment) error {
 	for _, a := range valid {
 		keep = append(keep, filter.Owner{Network: network, ContainerID: a.ContainerID, IfName: a.IfName})
 	}
-	if err := conn.Collect(network, keep); err != nil {
-		return spec.Errorf(kernelCode(err), "packet filter: collect network %q: %w", network, err)
+	if err := filter.Collect(conn, network, keep); err != nil {
+		return spec.Errorf(kernelCode(err), "packet filter: %w", err)
 	}
 	return nil
 }

@@ -1,7 +1,5 @@
 package netplug
 
-import "github.com/mascri/mascri/netplug/filter"
-
 // Filter is a step whose object lives in the packet filter. All of a plan's
 // are committed as one transaction, after its last step.
 type Filter struct{ Rule rule }

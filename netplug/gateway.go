@@ -13,7 +13,7 @@ type Gateway struct {
 }
 
 func (s Gateway) String() string {
-	return fmt.Sprintf("ip addr add %s dev %s%s", s.Address, s.Link, nodad(s.Address, false))
+	return fmt.Sprintf("ip addr add %s%s dev %s%s", s.Address, broadcast(s.Address), s.Link, nodad(s.Address, false))
 }
 
 // nodad is the flag for an IPv6 address that is not probed before use. We hand

@@ -27,7 +27,7 @@ var base32Lower = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPad
 // hostEnd names the host's end of an attachment's veth pair. It is a function
 // of what every verb is given, so nothing has to be remembered.
 func hostEnd(network string, a spec.Attachment) string {
-	return networkPrefix(network) + digest(network+"\x00"+a.ContainerID+"\x00"+a.IfName)[:attachedChars]
+	return networkPrefix(network) + digest(network + "\x00" + a.ContainerID + "\x00" + a.IfName)[:attachedChars]
 }
 
 // networkPrefix begins the host end names of all of a network's attachments.

@@ -8,6 +8,7 @@ import (
 
 	current "github.com/containernetworking/cni/pkg/types/100"
 
+	"github.com/mascri/mascri/netplug/filter"
 	"github.com/mascri/mascri/spec"
 )
 
@@ -160,8 +161,9 @@ func (k *kernel) removeFromFilter(cfg Config) error {
 	if err != nil {
 		return err
 	}
-	if err := conn.RemoveOwner(owner(cfg)); err != nil {
-		return spec.Errorf(kernelCode(err), "packet filter: remove what belongs to %s: %w", cfg.Attachment, err)
+	filter.RemoveOwner(conn, owner(cfg))
+	if err := conn.Flush(); err != nil {
+		return spec.Errorf(kernelCode(err), "packet filter: %w", err)
 	}
 	return nil
 }
@@ -259,9 +261,6 @@ func ready(cfg Config) error {
 	if _, err := k.bridge(cfg.Bridge); err != nil && !isNotFound(err) {
 		return err
 	}
-	conn, err := k.packetFilter()
-	if err != nil {
-		return err
-	}
-	return conn.Probe()
+	_, err = k.packetFilter()
+	return err
 }

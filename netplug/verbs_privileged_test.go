@@ -15,7 +15,9 @@ import (
 )
 
 // node is the path of the node's namespace.
-func (l *lab) node() string { return fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid()) }
+func (l *lab) node() string {
+	return fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
+}
 
 // parsed is the part of a result that the tests look at.
 type parsed struct {
