@@ -1,4 +1,4 @@
-//go:build e2e
+//go:build e2e && linux
 
 package docker
 
@@ -33,6 +33,7 @@ func connect(t *testing.T, options ...Option) *Engine {
 		for _, c := range left {
 			err = errors.Join(err, e.Remove(ctx, c.ID))
 		}
+		err = errors.Join(err, e.RemoveImage(ctx, "mascri-test/busybox:"+testName(t)))
 		if err := errors.Join(err, e.Close()); err != nil {
 			t.Errorf("clean up: %v", err)
 		}
@@ -50,10 +51,20 @@ func (w testWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
+// testName is the test's name in letters that image tags can have.
+func testName(t *testing.T) string {
+	return strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-"))
+}
+
+// uniqueName is a container name of its own.
+func uniqueName(t *testing.T) string {
+	return fmt.Sprintf("mascri-test-%s-%d", testName(t), time.Now().UnixNano())
+}
+
 // sandbox is a spec with a name of its own.
 func sandbox(t *testing.T) SandboxSpec {
 	return SandboxSpec{
-		Name:     fmt.Sprintf("mascri-test-%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), time.Now().UnixNano()),
+		Name:     uniqueName(t),
 		Labels:   map[string]string{e2eLabel: t.Name()},
 		Hostname: "test-pod",
 	}

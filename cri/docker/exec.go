@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
@@ -90,6 +91,24 @@ func (e *Engine) createExec(ctx context.Context, id string, command Command) (ex
 // minutes after its end, and all of a container's when that is removed
 // (ErrNotFound).
 func (p *Process) State(ctx context.Context) (ProcessState, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.engine.timeout)
+	defer cancel()
+	for {
+		state, err := p.inspect(ctx)
+		// The engine says Running from the request on; what is meant here
+		// begins with a process.
+		if err != nil || !state.Running || state.PID != 0 {
+			return state, err
+		}
+		select {
+		case <-time.After(2 * time.Millisecond):
+		case <-ctx.Done():
+			return state, fmt.Errorf("wait for the process of %s: %w", p.object, ctx.Err())
+		}
+	}
+}
+
+func (p *Process) inspect(ctx context.Context) (ProcessState, error) {
 	var state ProcessState
 	err := p.engine.call(ctx, "inspect", p.object, func(ctx context.Context) error {
 		answer, err := p.engine.client.ContainerExecInspect(ctx, p.ID)

@@ -13,8 +13,8 @@ import (
 // Security is what a process may do: the part of a CRI security context that
 // Docker can honour. The zero value is Docker's own default confinement.
 type Security struct {
-	User              string  // "uid", "uid:gid" or a name of the image; "" is the image's
-	SupplementalGroup []int64 // added to those of the image's /etc/group
+	User               string  // "uid", "uid:gid" or a name of the image; "" is the image's
+	SupplementalGroups []int64 // added to those of the image's /etc/group
 
 	Privileged      bool // all capabilities and devices, no confinement
 	ReadOnlyRootfs  bool
@@ -63,7 +63,7 @@ func (s Security) apply(host *container.HostConfig) error {
 	host.ReadonlyRootfs = s.ReadOnlyRootfs
 	host.CapAdd = s.AddCapabilities
 	host.CapDrop = s.DropCapabilities
-	for _, group := range s.SupplementalGroup {
+	for _, group := range s.SupplementalGroups {
 		host.GroupAdd = append(host.GroupAdd, strconv.FormatInt(group, 10))
 	}
 	if !s.Privileged { // a privileged container sees /proc and /sys whole
