@@ -8,6 +8,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/mascri/mascri/spec"
 )
 
 // netAddrSet is NET_ADDR_SET of linux/netdevice.h: the MAC was set by somebody
@@ -38,13 +40,29 @@ func (s Bridge) create(k *kernel) (*netlink.Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.supported(br); err != nil {
+		return nil, errors.Join(err, k.deleteHostLink(s.Name))
+	}
 	if err := k.host.LinkSetHardwareAddr(br, br.HardwareAddr); err != nil {
 		return nil, fmt.Errorf("pin the MAC %s of bridge %s: %w", br.HardwareAddr, s.Name, err)
 	}
 	return br, nil
 }
 
+// supported refuses VLANs where the kernel cannot filter them: it leaves
+// IFLA_BR_VLAN_FILTERING out of what it says about a bridge, and ignores it in
+// what it is told.
+func (s Bridge) supported(br *netlink.Bridge) error {
+	if s.VLANFiltering && br.VlanFiltering == nil {
+		return spec.Errorf(spec.UnsupportedField, "keys vlan and vlanTrunk: the kernel has no VLAN filtering on bridges (CONFIG_BRIDGE_VLAN_FILTERING): remove them, or use a kernel that has it")
+	}
+	return nil
+}
+
 func (s Bridge) reconcile(k *kernel, br *netlink.Bridge) error {
+	if err := s.supported(br); err != nil {
+		return err
+	}
 	if s.MTU != 0 && br.MTU != s.MTU {
 		if err := k.host.LinkSetMTU(br, s.MTU); err != nil {
 			return fmt.Errorf("set MTU %d on bridge %s: %w", s.MTU, s.Name, err)
@@ -57,7 +75,7 @@ func (s Bridge) reconcile(k *kernel, br *netlink.Bridge) error {
 	}
 	if s.VLANFiltering && !filtersVLANs(br) {
 		if err := k.host.BridgeSetVlanFiltering(br, true); err != nil {
-			return fmt.Errorf("enable VLAN filtering on bridge %s (the kernel needs CONFIG_BRIDGE_VLAN_FILTERING): %w", s.Name, err)
+			return fmt.Errorf("enable VLAN filtering on bridge %s: %w", s.Name, err)
 		}
 	}
 	if err := pinMAC(k, br); err != nil {

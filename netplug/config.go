@@ -2,6 +2,7 @@ package netplug
 
 import (
 	"encoding/json"
+	"fmt"
 	"net"
 
 	"github.com/containernetworking/cni/pkg/types"
@@ -47,6 +48,15 @@ type VLANs struct {
 
 // enabled reports whether the port needs a bridge that filters VLANs.
 func (v VLANs) enabled() bool { return v.Access != 0 || v.Trunk != "" }
+
+// gatewayLink is the link that has the pods' gateway address: the bridge, or,
+// as a bridge is in no VLAN of its own, its leg in the pods' VLAN.
+func (cfg Config) gatewayLink() string {
+	if !cfg.IsGateway || cfg.VLANs.Access == 0 {
+		return cfg.Bridge
+	}
+	return fmt.Sprintf("%s.%d", cfg.Bridge, cfg.VLANs.Access)
+}
 
 // rawConfig is the configuration as it is written. The keys and their meaning
 // are the reference bridge plugin's
@@ -142,6 +152,9 @@ func (raw rawConfig) config() (Config, error) {
 	}
 	if cfg.Bridge == "" {
 		cfg.Bridge = "cni0"
+	}
+	if err := spec.CheckIfName(cfg.gatewayLink()); err != nil {
+		return Config{}, fmt.Errorf("the gateway's interface in VLAN %d: its name %w; give the bridge a shorter one", cfg.VLANs.Access, err)
 	}
 	return cfg, nil
 }

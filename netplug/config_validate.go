@@ -44,7 +44,7 @@ func (raw rawConfig) validate() error {
 	return nil
 }
 
-// vlanRange is one element of vlanTrunk: an id, or both ends of a range.
+// vlanRange is one element of vlanTrunk: an id, both ends of a range, or all.
 type vlanRange struct {
 	MinID *int `json:"minID"`
 	MaxID *int `json:"maxID"`
@@ -70,35 +70,33 @@ func (raw rawConfig) vlans() (VLANs, error) {
 	return VLANs{Access: raw.VLAN, Trunk: compact(slices.Compact(ids)), PreserveDefault: raw.PreserveDefaultVLAN}, nil
 }
 
+// expand lists the IDs of a range and of the single ID, where there are any.
 func (r vlanRange) expand() ([]int, error) {
-	valid := func(id int) bool { return id >= 1 && id <= maxVLAN }
-	switch {
-	case r.MinID != nil && r.MaxID != nil:
-		switch {
-		case !valid(*r.MinID):
-			return nil, fmt.Errorf("incorrect trunk minID parameter: %d is not between 1 and %d", *r.MinID, maxVLAN)
-		case !valid(*r.MaxID):
-			return nil, fmt.Errorf("incorrect trunk maxID parameter: %d is not between 1 and %d", *r.MaxID, maxVLAN)
-		case *r.MinID > *r.MaxID:
+	if (r.MinID == nil) != (r.MaxID == nil) {
+		missing := "minID"
+		if r.MaxID == nil {
+			missing = "maxID"
+		}
+		return nil, fmt.Errorf("minID and maxID should be configured simultaneously, %s is missing", missing)
+	}
+	for name, id := range map[string]*int{"minID": r.MinID, "maxID": r.MaxID, "id": r.ID} {
+		if id != nil && (*id < 1 || *id > maxVLAN) {
+			return nil, fmt.Errorf("incorrect trunk %s parameter: %d is not between 1 and %d", name, *id, maxVLAN)
+		}
+	}
+	var ids []int
+	if r.MinID != nil {
+		if *r.MinID > *r.MaxID {
 			return nil, fmt.Errorf("minID is greater than maxID in trunk parameter: %d > %d", *r.MinID, *r.MaxID)
 		}
-		ids := make([]int, 0, *r.MaxID-*r.MinID+1)
 		for id := *r.MinID; id <= *r.MaxID; id++ {
 			ids = append(ids, id)
 		}
-		return ids, nil
-	case r.MinID != nil:
-		return nil, fmt.Errorf("minID and maxID should be configured simultaneously, maxID is missing")
-	case r.MaxID != nil:
-		return nil, fmt.Errorf("minID and maxID should be configured simultaneously, minID is missing")
 	}
-	if r.ID == nil {
-		return nil, nil
+	if r.ID != nil {
+		ids = append(ids, *r.ID)
 	}
-	if !valid(*r.ID) {
-		return nil, fmt.Errorf("incorrect trunk id parameter: %d is not between 1 and %d", *r.ID, maxVLAN)
-	}
-	return []int{*r.ID}, nil
+	return ids, nil
 }
 
 // compact writes sorted IDs as ranges, "10,20-22", the way `bridge vlan` does.

@@ -31,10 +31,14 @@ func PlanBridge(cfg Config, leases []Lease, routes []Route) Plan {
 
 func nodeSteps(cfg Config, leases []Lease) []Step {
 	steps := []Step{Bridge{Name: cfg.Bridge, MTU: cfg.MTU, Promisc: cfg.Promisc, VLANFiltering: cfg.VLANs.enabled()}}
+	gateway := cfg.gatewayLink()
+	if gateway != cfg.Bridge {
+		steps = append(steps, VLANLeg{Bridge: cfg.Bridge, Name: gateway, VLAN: cfg.VLANs.Access})
+	}
 	for _, l := range leases {
 		if cfg.IsGateway {
 			steps = append(steps,
-				Gateway{Link: cfg.Bridge, Address: netip.PrefixFrom(l.Gateway, l.Address.Bits()), Force: cfg.ForceAddress},
+				Gateway{Link: gateway, Address: netip.PrefixFrom(l.Gateway, l.Address.Bits()), Force: cfg.ForceAddress},
 				Forwarding{IPv6: l.Address.Addr().Is6()})
 		}
 	}
@@ -42,7 +46,9 @@ func nodeSteps(cfg Config, leases []Lease) []Step {
 	// one bridge are cut off: bridge-nf-call-iptables sends their frames
 	// through the same chain.
 	for _, family := range families(leases) {
-		steps = append(steps, Filter{filter.ForwardAccept{Bridge: cfg.Bridge, Family: family}})
+		steps = append(steps,
+			Filter{filter.ForwardAccept{Bridge: cfg.Bridge, Family: family}},
+			Filter{filter.ForwardAccept{Bridge: gateway, Family: family}})
 	}
 	for _, l := range leases {
 		steps = append(steps, translation(cfg, l)...)
@@ -60,6 +66,9 @@ func podSteps(cfg Config, leases []Lease, routes []Route) []Step {
 	// pod to its own host port, and then has to send it back where it came from.
 	if cfg.Hairpin || cfg.Isolated || len(cfg.Ports) > 0 {
 		steps = append(steps, Port{Host: host, Hairpin: cfg.Hairpin || len(cfg.Ports) > 0, Isolated: cfg.Isolated})
+	}
+	if cfg.VLANs.enabled() {
+		steps = append(steps, PortVLANs{Host: host, Bridge: cfg.Bridge, VLANs: cfg.VLANs})
 	}
 	if cfg.SpoofCheck {
 		steps = append(steps, Filter{filter.Ruleset{Family: filter.Bridge}},
@@ -190,9 +199,9 @@ func translation(cfg Config, l Lease) []Step {
 		steps = append(steps, Filter{filter.Masquerade{Network: cfg.Network, Source: subnet}})
 	}
 	if len(cfg.Ports) > 0 {
-		steps = append(steps, Filter{filter.Hairpin{Network: cfg.Network, Pods: subnet, Interface: cfg.Bridge}})
+		steps = append(steps, Filter{filter.Hairpin{Network: cfg.Network, Pods: subnet, Interface: cfg.gatewayLink()}})
 		if subnet.Addr().Is4() {
-			steps = append(steps, RouteLocalnet{Link: cfg.Bridge})
+			steps = append(steps, RouteLocalnet{Link: cfg.gatewayLink()})
 		}
 	}
 	if steps == nil {

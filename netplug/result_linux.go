@@ -24,10 +24,18 @@ func (k *kernel) result(cfg Config, leases []Lease, routes []Route, ipam *curren
 	if err != nil {
 		return nil, spec.Errorf(spec.Kernel, "%w", err)
 	}
+	interfaces := []*current.Interface{described(bridge, ""), described(host, ""), described(pod, cfg.Netns)}
+	if gateway := cfg.gatewayLink(); gateway != cfg.Bridge && len(leases) > 0 {
+		leg, err := k.hostLink(gateway)
+		if err != nil {
+			return nil, spec.Errorf(spec.Kernel, "%w", err)
+		}
+		interfaces = append(interfaces, described(leg, ""))
+	}
 	leases = withGateways(cfg, leases)
 	return &current.Result{
 		CNIVersion: current.ImplementedSpecVersion,
-		Interfaces: []*current.Interface{described(bridge, ""), described(host, ""), described(pod, cfg.Netns)},
+		Interfaces: interfaces,
 		IPs:        ipConfigs(leases),
 		Routes:     resultRoutes(ipam.Routes, withDefaults(cfg, leases, routes)),
 		DNS:        dns(cfg, ipam.DNS),

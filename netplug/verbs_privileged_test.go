@@ -178,6 +178,7 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 		{name: "MAC of a group", keys: `"args":{"cni":{"mac":"01:00:5e:00:00:01"}},` + v4, code: spec.InvalidConfig, culprit: "01:00:5e:00:00:01"},
 		{name: "unknown argument", keys: v4, args: "FOO=bar", code: spec.InvalidEnv, culprit: "FOO=bar"},
 		{name: "host port out of range", keys: `"runtimeConfig":{"portMappings":[{"hostPort":70000,"containerPort":80,"protocol":"tcp"}]},` + v4, code: spec.InvalidConfig, culprit: "70000"},
+		{name: "VLAN out of range", keys: `"vlan":4095,` + v4, code: spec.InvalidConfig, culprit: "invalid VLAN ID 4095"},
 		{name: "hairpin and promiscuous", keys: `"hairpinMode":true,"promiscMode":true,` + v4, code: spec.InvalidConfig, culprit: "hairpin"},
 	}
 	for _, c := range cases {

@@ -1,0 +1,176 @@
+package netplug
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// Apply changes the port's VLANs; the port is new and has the default one.
+func (s PortVLANs) Apply(k *kernel) error {
+	link, err := k.hostLink(s.Host)
+	if err != nil {
+		return err
+	}
+	if !s.VLANs.PreserveDefault {
+		if err := s.leaveDefault(k, link); err != nil {
+			return err
+		}
+	}
+	if err := k.host.BridgeVlanAdd(link, uint16(s.VLANs.native()), true, true, false, true); err != nil {
+		return fmt.Errorf("put port %s into VLAN %d: %w", s.Host, s.VLANs.native(), err)
+	}
+	for _, ids := range s.VLANs.trunk() {
+		first, last, err := vlanBounds(ids)
+		if err != nil {
+			return err
+		}
+		if err := k.host.BridgeVlanAddRange(link, first, last, false, false, false, true); err != nil {
+			return fmt.Errorf("add VLANs %s to trunk port %s: %w", ids, s.Host, err)
+		}
+	}
+	return nil
+}
+
+func (s PortVLANs) leaveDefault(k *kernel, port netlink.Link) error {
+	br, err := k.bridge(s.Bridge)
+	if err != nil {
+		return err
+	}
+	id := uint16(1)
+	if br.VlanDefaultPVID != nil {
+		id = *br.VlanDefaultPVID
+	}
+	if id == 0 { // the administrator has turned the default VLAN off
+		return nil
+	}
+	if err := k.host.BridgeVlanDel(port, id, false, false, false, true); err != nil && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("take port %s out of the default VLAN %d: %w", s.Host, id, err)
+	}
+	return nil
+}
+
+// Check compares the port's VLANs, all of them.
+func (s PortVLANs) Check(k *kernel) error {
+	link, err := k.hostLink(s.Host)
+	if err != nil {
+		return err
+	}
+	present, err := k.portVLANs(link.Attrs().Index)
+	if err != nil {
+		return fmt.Errorf("list the VLANs of port %s: %w", s.Host, err)
+	}
+	want, err := s.expected()
+	if err != nil {
+		return err
+	}
+	for id, flags := range want {
+		if got, ok := present[id]; !ok || got != flags {
+			return fmt.Errorf("port %s is not in VLAN %d as expected: present %v with flags %#x, expected %#x", s.Host, id, ok, got, flags)
+		}
+		delete(present, id)
+	}
+	if len(present) > 0 && !s.VLANs.PreserveDefault {
+		return fmt.Errorf("port %s is in VLANs it was not put into: %v", s.Host, present)
+	}
+	return nil
+}
+
+// expected maps each VLAN to its flags (BRIDGE_VLAN_INFO_*).
+func (s PortVLANs) expected() (map[uint16]uint16, error) {
+	want := map[uint16]uint16{}
+	for _, ids := range s.VLANs.trunk() {
+		first, last, err := vlanBounds(ids)
+		if err != nil {
+			return nil, err
+		}
+		for id := first; id <= last; id++ {
+			want[id] = 0
+		}
+	}
+	want[uint16(s.VLANs.native())] = nl.BRIDGE_VLAN_INFO_PVID | nl.BRIDGE_VLAN_INFO_UNTAGGED
+	return want, nil
+}
+
+func (k *kernel) portVLANs(index int) (map[uint16]uint16, error) {
+	for range dumpTries {
+		all, err := k.host.BridgeVlanList()
+		if errors.Is(err, netlink.ErrDumpInterrupted) {
+			continue
+		}
+		present := map[uint16]uint16{}
+		for _, v := range all[int32(index)] {
+			present[v.Vid] = v.Flags
+		}
+		return present, err
+	}
+	return nil, fmt.Errorf("interrupted %d times", dumpTries)
+}
+
+func vlanBounds(ids string) (first, last uint16, err error) {
+	low, high, ranged := strings.Cut(ids, "-")
+	if !ranged {
+		high = low
+	}
+	a, err := strconv.ParseUint(low, 10, 12)
+	if err != nil {
+		return 0, 0, fmt.Errorf("VLANs %q: %w", ids, err)
+	}
+	b, err := strconv.ParseUint(high, 10, 12)
+	if err != nil {
+		return 0, 0, fmt.Errorf("VLANs %q: %w", ids, err)
+	}
+	return uint16(a), uint16(b), nil
+}
+
+// Apply makes the leg, unless there is one.
+func (s VLANLeg) Apply(k *kernel) error {
+	br, err := k.bridge(s.Bridge)
+	if err != nil {
+		return err
+	}
+	link, err := k.host.LinkByName(s.Name)
+	if isNotFound(err) {
+		link, err = s.create(k, br)
+	}
+	if err != nil {
+		return fmt.Errorf("VLAN interface %s: %w", s.Name, err)
+	}
+	if link.Attrs().Flags&net.FlagUp == 0 {
+		if err := k.host.LinkSetUp(link); err != nil {
+			return fmt.Errorf("set %s up: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+func (s VLANLeg) create(k *kernel, br *netlink.Bridge) (netlink.Link, error) {
+	if err := k.host.BridgeVlanAdd(br, uint16(s.VLAN), false, false, true, false); err != nil {
+		return nil, fmt.Errorf("put bridge %s itself into VLAN %d: %w", s.Bridge, s.VLAN, err)
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.ParentIndex = s.Name, br.Index
+	err := k.host.LinkAdd(&netlink.Vlan{LinkAttrs: attrs, VlanId: s.VLAN})
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return nil, fmt.Errorf("create on %s: %w", s.Bridge, err)
+	}
+	return k.host.LinkByName(s.Name)
+}
+
+// Check looks whether the leg is there and up.
+func (s VLANLeg) Check(k *kernel) error {
+	link, err := k.hostLink(s.Name)
+	if err != nil {
+		return err
+	}
+	if link.Attrs().Flags&net.FlagUp == 0 {
+		return fmt.Errorf("%s is down", s.Name)
+	}
+	return nil
+}
