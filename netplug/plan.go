@@ -95,7 +95,7 @@ func podInterface(cfg Config, leases []Lease, routes []Route) []Step {
 		steps = append(steps, PodAddress{Netns: netns, IfName: eth, Address: l.Address, DAD: cfg.DAD})
 	}
 	steps = append(steps, PodUp{Netns: netns, IfName: eth})
-	for _, r := range routes {
+	for _, r := range unique(routes) {
 		steps = append(steps, PodRoute{Netns: netns, IfName: eth, Route: r})
 	}
 	return steps

@@ -198,7 +198,7 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 			if after := l.sh("nsenter --net=" + pod + " ip -o link"); after != inPod {
 				t.Errorf("the pod has changed:\n%s", after)
 			}
-			if left := strings.ReplaceAll(l.leftovers(), "", ""); strings.Contains(left, "veth") || strings.Contains(left, "10.88") {
+			if left := l.leftovers(); strings.Contains(left, "veth") || strings.Contains(left, "10.88") {
 				t.Errorf("left:\n%s\nbefore:\n%s", left, before)
 			}
 		})
@@ -279,7 +279,7 @@ func TestStepsNameTheirCommand(t *testing.T) {
 	l := newLab(t)
 	l.trace = true
 	a := l.must(call{command: "ADD", id: "a", netns: l.pod(), config: l.config(`"isGateway":true,"ipMasq":true,` + v4)})
-	for _, part := range []string{"ip link add br-lab type bridge", "ip addr add 10.88.0.1/24 dev br-lab", "ip_forward=1", "type veth peer name eth0", "ip addr add 10.88.0.2/24", "ip route"} {
+	for _, part := range []string{"ip link add br-lab type bridge", "ip addr add 10.88.0.1/24 brd + dev br-lab", "ip_forward=1", "type veth peer name eth0", "ip addr add 10.88.0.2/24", "ip route"} {
 		if !strings.Contains(a.stderr, part) {
 			t.Errorf("the trace lacks %q:\n%s", part, a.stderr)
 		}
