@@ -1,0 +1,84 @@
+// Command mascri is a CRI runtime on a Docker engine, and the tools around it.
+// This file only finds the subcommand; serve.go is the daemon's.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+)
+
+// version is set by the build (Makefile).
+var version = "0.1.0-dev"
+
+// A command is one subcommand. It writes what it is asked for to stdout, and
+// what it has to say besides to log.
+type command struct {
+	name, about string
+	run         func(ctx context.Context, args []string, log io.Writer) error
+}
+
+var commands = []command{
+	{"serve", "run the CRI runtime", serve},
+	{"plan", "print what attaching a pod to a network would do", plan},
+	{"install", "install the plugins, the daemon and its systemd unit", install},
+	{"uninstall", "take back exactly what install installed", uninstall},
+	{"with", "run a command on a machine that has what it needs", with},
+	{"version", "print the version", printVersion},
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stderr))
+}
+
+// run finds the subcommand and turns its error into an exit code: 2 for a call
+// that was not understood, that of the program where another one was run.
+func run(ctx context.Context, args []string, log io.Writer) int {
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		usage(log)
+		return 2
+	}
+	for _, c := range commands {
+		if c.name != args[0] {
+			continue
+		}
+		return exitCode(c.name, c.run(ctx, args[1:], log), log)
+	}
+	fmt.Fprintf(log, "mascri: there is no command %q\n\n", args[0])
+	usage(log)
+	return 2
+}
+
+func exitCode(name string, err error, log io.Writer) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, flag.ErrHelp): // the flags have printed it
+		return 0
+	case errors.As(err, &exit) && exit.ExitCode() > 0:
+		return exit.ExitCode()
+	}
+	fmt.Fprintf(log, "mascri %s: %v\n", name, err)
+	return 1
+}
+
+func usage(log io.Writer) {
+	fmt.Fprint(log, "Usage: mascri COMMAND [--help] [...]\n\nMasCRI runs Kubernetes pods on a Docker engine.\n\n")
+	for _, c := range commands {
+		fmt.Fprintf(log, "  %-10s %s\n", c.name, c.about)
+	}
+}
+
+func printVersion(_ context.Context, _ []string, _ io.Writer) error {
+	_, err := fmt.Println(version)
+	return err
+}

@@ -1,0 +1,94 @@
+package cri
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mascri/mascri/cri/docker"
+	"github.com/mascri/mascri/cri/podnet"
+)
+
+// Recover brings engine and network back in line after this program was not
+// there for a while: it may have been killed between any two steps, the host
+// may have been booted, containers may have been removed by hand. Call it before
+// serving. It goes on after an error and reports all; what it could not finish
+// is tried again by StopPodSandbox, RemovePodSandbox and the next Recover.
+func (s *Server) Recover(ctx context.Context) error {
+	sandboxes, err := s.sandboxes(ctx)
+	if err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
+	var errs []error
+	var keep []string
+	for _, sandbox := range sandboxes {
+		kept, err := s.recoverSandbox(ctx, sandbox)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("recover sandbox %s of %s: %w", short(sandbox.id), sandbox.pod, err))
+		}
+		if kept || err != nil {
+			keep = append(keep, sandbox.id)
+		}
+	}
+	if err := s.network.GC(ctx, keep); err != nil {
+		errs = append(errs, err)
+	}
+	s.log.Info("recovered", "sandboxes", len(sandboxes), "kept", len(keep), "errors", len(errs))
+	return errors.Join(errs...)
+}
+
+// recoverSandbox finishes what was half done with one sandbox and tells whether
+// the network has to keep what belongs to it.
+func (s *Server) recoverSandbox(ctx context.Context, sandbox sandbox) (kept bool, err error) {
+	switch {
+	case sandbox.state == docker.Created:
+		// Our own create, without the start that would have followed at once.
+		return false, s.removeHalfMade(ctx, sandbox)
+	case sandbox.state != docker.Running:
+		// Whoever looks at it will find it not ready and stop it; its address
+		// need not wait for that.
+		return false, s.disconnect(ctx, sandbox)
+	}
+	result, err := s.result(ctx, sandbox)
+	if err != nil {
+		return true, err
+	}
+	if result == nil && !sandbox.onHostNetwork() {
+		return s.recoverUnconnected(ctx, sandbox)
+	}
+	container, err := s.engine.Inspect(ctx, sandbox.id)
+	if err != nil {
+		return true, ignoreNotFound(err)
+	}
+	if result == nil { // on the host's network
+		return true, s.writeResolvConf(ctx, sandbox.pod, container.ResolvConfPath, podnet.Result{})
+	}
+	netns, err := container.NetNS()
+	if err != nil {
+		return true, err
+	}
+	if err := s.network.Restore(ctx, sandbox.id, netns); err != nil {
+		return true, err
+	}
+	return true, s.writeResolvConf(ctx, sandbox.pod, container.ResolvConfPath, *result)
+}
+
+// recoverUnconnected deals with a sandbox that runs without a network. Without
+// workload nobody was ever told of it, or it was being stopped: it goes. With
+// workload it is kept, not ready, for the kubelet to end in its own way.
+func (s *Server) recoverUnconnected(ctx context.Context, sandbox sandbox) (kept bool, err error) {
+	containers, err := s.containersOf(ctx, sandbox.id)
+	if err != nil {
+		return true, err
+	}
+	if len(containers) > 0 {
+		s.log.Warn("a pod with containers has lost its network", "pod", sandbox.pod, "sandbox", sandbox.id)
+		return true, nil
+	}
+	return false, s.removeHalfMade(ctx, sandbox)
+}
+
+func (s *Server) removeHalfMade(ctx context.Context, sandbox sandbox) error {
+	s.log.Info("removing a sandbox that was left half made", "pod", sandbox.pod, "sandbox", sandbox.id)
+	return s.removeSandbox(ctx, sandbox)
+}
