@@ -1,9 +1,10 @@
 package netplug
 
 import (
-	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -199,10 +200,12 @@ func sysfs(link netlink.Link, attribute string) (string, bool) {
 	return strings.TrimSpace(string(value)), err == nil
 }
 
-// randomMAC makes a locally administered unicast address (IEEE 802, 8.4).
+// randomMAC makes a locally administered unicast address (IEEE 802, 8.4), as
+// random as the kernel's own: it has to be different, not secret.
 func randomMAC() net.HardwareAddr {
-	mac := make(net.HardwareAddr, 6)
-	rand.Read(mac) //nolint:errcheck // never fails since Go 1.24: it ends the program
+	var bits [8]byte
+	binary.NativeEndian.PutUint64(bits[:], rand.Uint64())
+	mac := net.HardwareAddr(bits[:6])
 	mac[0] = mac[0]&^1 | 2
 	return mac
 }

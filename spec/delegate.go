@@ -6,16 +6,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/containernetworking/cni/pkg/invoke"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
-	"github.com/containernetworking/cni/pkg/version"
+	"github.com/containernetworking/cni/pkg/types/create"
 )
+
+// This file does what the library's pkg/invoke does for a plugin that
+// delegates. That package links net/http and OpenTelemetry: 2 MB more to load
+// at every start of every plugin.
 
 // delegateTimeout bounds one execution of a delegated plugin; busyRetries and
 // busyDelay bound the wait for a binary that is just being replaced (ETXTBSY).
@@ -36,80 +41,81 @@ func (r *Request) Delegate(ctx context.Context, command, pluginType string) (*cu
 	if len(r.Path) == 0 {
 		return nil, Errorf(InvalidEnv, "CNI_PATH is empty: it must name the directory that plugin %q is in", pluginType)
 	}
-	path, err := invoke.FindInPath(pluginType, r.Path)
+	path, err := find(pluginType, r.Path)
 	if err != nil {
 		return nil, Errorf(InvalidConfig, "%w: install the plugin there, or correct its type in network %q", err, r.Name)
 	}
+	out, err := r.execute(ctx, path, command)
 	if command != "ADD" {
-		return nil, r.execute(ctx, path, command)
+		return nil, err
 	}
-	result, err := invoke.ExecPluginWithResult(ctx, path, r.Config, environ(r.env).with(command), &executor{r: r})
 	if err == nil {
-		return current.NewResultFromResult(result)
+		return r.delegatedResult(out)
 	}
-	if undo := r.execute(context.WithoutCancel(ctx), path, "DEL"); undo != nil {
+	if _, undo := r.execute(context.WithoutCancel(ctx), path, "DEL"); undo != nil {
 		r.Logf("%s DEL after its failed ADD: %v", pluginType, undo)
 	}
 	return nil, err
 }
 
-func (r *Request) execute(ctx context.Context, path, command string) error {
-	return invoke.ExecPluginWithoutResult(ctx, path, r.Config, environ(r.env).with(command), &executor{r: r})
-}
-
-// environ is a process environment as invoke wants it.
-type environ []string
-
-func (e environ) AsEnv() []string { return e }
-
-// with returns the environment with CNI_COMMAND replaced.
-func (e environ) with(command string) environ {
-	out := make(environ, 0, len(e)+1)
-	for _, pair := range e {
-		if !strings.HasPrefix(pair, "CNI_COMMAND=") {
-			out = append(out, pair)
+// find looks a plugin up in the directories of CNI_PATH.
+func find(plugin string, dirs []string) (string, error) {
+	for _, dir := range dirs {
+		path := filepath.Join(dir, plugin)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path, nil
 		}
 	}
-	return append(out, "CNI_COMMAND="+command)
+	return "", fmt.Errorf("failed to find plugin %q in path %s", plugin, dirs)
 }
 
-// executor is invoke's way to start a plugin, with a bound that also holds
-// when a grandchild keeps the pipes open.
-type executor struct {
-	r *Request
-	version.PluginDecoder
+// delegatedResult reads a delegate's result. One without a version is in the
+// configuration's (https://github.com/containernetworking/cni/issues/895).
+func (r *Request) delegatedResult(out []byte) (*current.Result, error) {
+	var head struct {
+		CNIVersion string `json:"cniVersion"`
+	}
+	if err := json.Unmarshal(out, &head); err != nil {
+		return nil, Errorf(Decode, "the delegated plugin printed no result but %q: %w", out, err)
+	}
+	if head.CNIVersion == "" {
+		head.CNIVersion = r.Version
+	}
+	result, err := create.Create(head.CNIVersion, out)
+	if err != nil {
+		return nil, Errorf(Decode, "read the delegated plugin's result: %w", err)
+	}
+	return current.NewResultFromResult(result)
 }
 
-func (e *executor) FindInPath(plugin string, paths []string) (string, error) {
-	return invoke.FindInPath(plugin, paths)
-}
-
-func (e *executor) ExecPlugin(ctx context.Context, path string, stdin []byte, env []string) ([]byte, error) {
+// execute runs the delegate once, or again while its binary is being replaced.
+func (r *Request) execute(ctx context.Context, path, command string) ([]byte, error) {
 	for try := 1; ; try++ {
-		out, err := e.start(ctx, path, stdin, env)
+		out, err := r.start(ctx, path, command)
 		if !errors.Is(err, syscall.ETXTBSY) || try == busyRetries {
 			return out, err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, Errorf(TryAgain, "start %s: %w", path, ctx.Err())
 		case <-time.After(busyDelay):
 		}
 	}
 }
 
-func (e *executor) start(ctx context.Context, path string, stdin []byte, env []string) ([]byte, error) {
+// start bounds the delegate also when a grandchild keeps its pipes open.
+func (r *Request) start(ctx context.Context, path, command string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, delegateTimeout)
 	defer cancel()
 	var stdout bytes.Buffer
 	cmd := exec.CommandContext(ctx, path)
-	cmd.Env = env
-	cmd.Stdin = bytes.NewReader(stdin)
-	cmd.Stdout, cmd.Stderr = &stdout, e.r.stderr
+	cmd.Env = r.environment(command)
+	cmd.Stdin = bytes.NewReader(r.Config)
+	cmd.Stdout, cmd.Stderr = &stdout, r.stderr
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		return nil, Errorf(TryAgain, "%s was stopped: %w", path, ctx.Err())
+		return nil, Errorf(TryAgain, "%s %s was stopped: %w", path, command, ctx.Err())
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -119,6 +125,17 @@ func (e *executor) start(ctx context.Context, path string, stdin []byte, env []s
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
 	return stdout.Bytes(), nil
+}
+
+// environment is the caller's with CNI_COMMAND replaced.
+func (r *Request) environment(command string) []string {
+	env := make([]string, 0, len(r.env)+1)
+	for _, pair := range r.env {
+		if !strings.HasPrefix(pair, "CNI_COMMAND=") {
+			env = append(env, pair)
+		}
+	}
+	return append(env, "CNI_COMMAND="+command)
 }
 
 // pluginError reads the error object that a failed plugin should have printed.

@@ -108,7 +108,7 @@ func oneObject(text string, v any) (map[string]any, error) {
 	return object, nil
 }
 
-// withRaw returns a copy of the result with one key changed, for use as a
+// with returns a copy of the result with one key changed, for use as a
 // prevResult.
 func (r result) with(key string, value any) map[string]any {
 	changed := map[string]any{}

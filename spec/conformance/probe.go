@@ -106,10 +106,12 @@ func (p *probe) ifname() string {
 // attachmentIn is one of another container ID in a pod that is there.
 func (p *probe) attachmentIn(netns, ifname string) *attachment {
 	p.count++
-	a := &attachment{n: p.count, id: "conformance-" + strconv.Itoa(p.count), netns: netns, ifname: ifname}
+	a := &attachment{n: p.count, id: containerID(p.count), netns: netns, ifname: ifname}
 	p.runBefore(a)
 	return a
 }
+
+func containerID(n int) string { return "conformance-" + strconv.Itoa(n) }
 
 // runBefore adds a by the plugins before the one under test; it ends with
 // their result in a.prev.
@@ -174,7 +176,7 @@ func (p *probe) accepts(call *Call, what string, args ...any) {
 		p.violated(what+": the plugin %s", append(args, call.Trouble)...)
 	}
 	if call.Exit != 0 {
-		p.violated(what+": the plugin exits with code %d: %s", append(args, call.Exit, message(call))...)
+		p.violated(what+": the plugin exits with code %d: %s", append(args, call.Exit, complaint(call))...)
 	}
 }
 
@@ -209,7 +211,7 @@ func (p *probe) added(options ...option) (*attachment, result) {
 // prepared demands success of a step before the requirement.
 func (p *probe) prepared(call *Call, what string) {
 	if call.Exit != 0 || call.Trouble != "" {
-		p.blocked("%s did not work (exit code %d): %s", what, call.Exit, message(call))
+		p.blocked("%s did not work (exit code %d): %s", what, call.Exit, complaint(call))
 	}
 }
 
@@ -224,8 +226,8 @@ func (p *probe) gc(valid []*attachment, options ...option) *Call {
 	return p.call("GC", nil, slices.Concat(keys, options)...)
 }
 
-// message is the error a plugin printed, in one line.
-func message(call *Call) string {
+// complaint is the error a plugin printed, in one line.
+func complaint(call *Call) string {
 	if e, err := parseError(call.Stdout); err == nil {
 		return strings.TrimSpace(fmt.Sprintf("code %v, %s %s", e.raw["code"], e.Msg, e.Details))
 	}

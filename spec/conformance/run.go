@@ -56,16 +56,18 @@ type Report struct {
 	Plugins []PluginReport
 }
 
-// Violated tells whether anything from [Target.Require] upwards is violated.
-func (r Report) Violated() bool {
+// Violations counts the requirements from [Target.Require] upwards that a
+// plugin violates.
+func (r Report) Violations() int {
+	n := 0
 	for _, plugin := range r.Plugins {
 		for _, o := range plugin.Outcomes {
 			if o.Violates(r.Target.required()) {
-				return true
+				n++
 			}
 		}
 	}
-	return false
+	return n
 }
 
 func (t Target) required() Level {

@@ -99,8 +99,11 @@ func (p *probe) failures() []*Call {
 	if p.unit.Kind == Chained {
 		calls = append(calls, p.call("ADD", p.attachment(), unset("prevResult")))
 	}
-	if p.unit.Kind == IPAM || p.unit.ipam != "" {
-		calls = append(calls, p.call("ADD", p.attachment(), set("ipam", p.ipamWith("type", "conformance-none")), set("ipam", map[string]any{})))
+	if p.unit.Kind == IPAM {
+		calls = append(calls, p.call("ADD", p.attachment(), set("ipam", map[string]any{})))
+	}
+	if p.unit.ipam != "" {
+		calls = append(calls, p.call("ADD", p.attachment(), set("ipam", p.ipamWith("type", "conformance-none"))))
 	}
 	return slices.DeleteFunc(calls, func(call *Call) bool { return call.Exit == 0 })
 }
@@ -125,15 +128,15 @@ func errorKeys(p *probe) {
 	}
 }
 
-// knownCodes are the reserved ones with a meaning in SPEC 1.1.0. Code 8, which
-// libcni's skeleton uses for a container that is in the plugin's own
-// namespace, is not among them.
-var knownCodes = []uint{1, 2, 3, 4, 5, 6, 7, 11, 50, 51}
+// knownCodes are the reserved ones with a meaning. Code 8, a namespace that is
+// unusable, is missing in the specification's table and known to libcni
+// (types.ErrInvalidNetNS).
+var knownCodes = []uint{1, 2, 3, 4, 5, 6, 7, 8, 11, 50, 51}
 
 func errorReservedCodes(p *probe) {
 	for _, call := range p.failures() {
 		if e, err := parseError(call.Stdout); err == nil && *e.Code < 100 && !slices.Contains(knownCodes, *e.Code) {
-			p.violated("error code %d is reserved, and has no meaning in version 1.1.0: %s", *e.Code, e.Msg)
+			p.violated("error code %d is reserved, and has no meaning yet: %s", *e.Code, e.Msg)
 		}
 	}
 }

@@ -88,8 +88,7 @@ func envIfnameUnusable(p *probe) {
 
 func envNetnsUnusable(p *probe) {
 	gone := p.attachment()
-	p.damage("", func() error { return nil }, "ip netns del %s", gone.netns)
-	p.must(p.host.removePod(gone.netns))
+	p.vanish(gone)
 	p.refuses(p.call("ADD", gone), "ADD with a CNI_NETNS that does not exist")
 	p.refuses(p.call("ADD", p.attachment(), with("CNI_NETNS", "/proc/self/stat")), "ADD with a CNI_NETNS that is an ordinary file")
 }

@@ -33,8 +33,8 @@ type Target struct {
 	Only string
 	// Timeout bounds each execution of a plugin; zero means 20 seconds.
 	Timeout time.Duration
-	// Require is the weakest level whose violation makes [Test] fail, and
-	// [Report.Violated] true; empty means Must.
+	// Require is the weakest level whose violation makes [Test] fail and
+	// counts in [Report.Violations]; empty means Must.
 	Require Level
 }
 
