@@ -106,7 +106,7 @@ func (e *Engine) containerHost(ctx context.Context, spec ContainerSpec) (*contai
 	host.OomScoreAdj = score
 	host.Resources = e.limits(spec.Resources)
 	host.CgroupParent = e.cgroupParent(spec.CgroupParent)
-	if host.Mounts, err = e.mounts(spec.Mounts); err != nil {
+	if err := e.addMounts(host, spec.Mounts); err != nil {
 		return nil, err
 	}
 	return host, e.addDevices(host, spec)

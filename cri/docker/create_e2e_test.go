@@ -231,6 +231,22 @@ func TestE2EUnsupportedIsRefused(t *testing.T) {
 	wantError(t, "missing image", err, ErrNotFound)
 }
 
+func TestE2EStartOfAMissingProgram(t *testing.T) {
+	e := connect(t)
+	_, spec := pod(t, e, sandbox(t))
+	spec.Command = []string{"no-such-program"}
+	id, err := e.CreateContainer(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = e.Start(t.Context(), id)
+	wantError(t, "start", err, ErrInvalid)
+	c, err := e.Inspect(t.Context(), id)
+	if err != nil || c.State != Created || c.ExitCode != 127 || c.Error == "" {
+		t.Errorf("after the failed start: %+v, error %v", c, err)
+	}
+}
+
 func TestE2EExitCodeAndOOM(t *testing.T) {
 	e := connect(t)
 	_, spec := pod(t, e, sandbox(t))

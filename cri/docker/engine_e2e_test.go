@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // e2eLabel marks all that these tests create in the engine.
@@ -216,6 +219,39 @@ func TestE2EHostNamespaces(t *testing.T) {
 	if c.Namespaces != (Namespaces{Host, Host, Host}) {
 		t.Errorf("namespaces %+v", c.Namespaces)
 	}
+}
+
+// The engine's own network goes into the namespace that the sandbox has had
+// from its start.
+func TestE2EConnectNetwork(t *testing.T) {
+	e := connect(t)
+	c := mustRun(t, e, sandbox(t))
+	before, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", c.PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.ConnectNetwork(t.Context(), "bridge", c.ID); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = e.Inspect(t.Context(), c.ID); err != nil || len(c.Endpoints) != 1 ||
+		len(c.Endpoints[0].Addresses) == 0 || !c.Endpoints[0].Gateway.IsValid() {
+		t.Errorf("endpoints %+v, error %v", c.Endpoints, err)
+	}
+	if after, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", c.PID)); err != nil || after != before {
+		t.Errorf("network namespace was %s and is %s, error %v", before, after, err)
+	}
+	path, err := c.NetNS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var named, own unix.Stat_t
+	if err := errors.Join(unix.Stat(path, &named), unix.Stat(fmt.Sprintf("/proc/%d/ns/net", c.PID), &own)); err != nil || named.Ino != own.Ino {
+		t.Errorf("%s is namespace %d, the sandbox is in %d, error %v", path, named.Ino, own.Ino, err)
+	}
+	if err := e.DisconnectNetwork(t.Context(), "bridge", c.ID); err != nil {
+		t.Error(err)
+	}
+	wantError(t, "no such network", e.ConnectNetwork(t.Context(), "mascri-absent", c.ID), ErrNotFound)
 }
 
 func TestE2EUnreachableEngine(t *testing.T) {

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -81,10 +82,15 @@ func (e *Engine) Inspect(ctx context.Context, id string) (Container, error) {
 	var c Container
 	err := e.call(ctx, "inspect", id, func(ctx context.Context) error {
 		answer, err := e.client.ContainerInspect(ctx, id)
-		if err == nil {
-			c = containerFrom(answer)
+		if err != nil {
+			return err
 		}
-		return err
+		if answer.ContainerJSONBase == nil || answer.State == nil || answer.HostConfig == nil ||
+			answer.Config == nil || answer.NetworkSettings == nil {
+			return fmt.Errorf("%w: the answer lacks state, configuration or network", ErrUnsupported)
+		}
+		c = containerFrom(answer)
+		return nil
 	})
 	return c, err
 }
@@ -125,8 +131,7 @@ func containerOf(s container.Summary) Container {
 	return c
 }
 
-// containerFrom maps an inspect answer. The engine always sends every part
-// that is a pointer here.
+// containerFrom maps a complete inspect answer.
 func containerFrom(r container.InspectResponse) Container {
 	return Container{
 		ID:             r.ID,

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/api/types/network"
 )
 
 // Start starts a created or stopped container; starting a running one is
@@ -82,21 +81,4 @@ func (e *Engine) Wait(ctx context.Context, id string) (exitCode int, err error) 
 	case err := <-failed:
 		return 0, fmt.Errorf("wait for %s: %w", id, classify(err))
 	}
-}
-
-// ConnectNetwork attaches a container to one of the engine's own networks, by
-// name or ID: the fallback where CNI plugins cannot reach the container. The
-// addresses it got are in Container.Endpoints.
-func (e *Engine) ConnectNetwork(ctx context.Context, networkName, id string) error {
-	return e.call(ctx, "connect", id+" to network "+networkName, func(ctx context.Context) error {
-		return e.client.NetworkConnect(ctx, networkName, id, &network.EndpointSettings{})
-	})
-}
-
-// DisconnectNetwork undoes ConnectNetwork, also for a stopped container.
-// ErrNotFound: no such container or network.
-func (e *Engine) DisconnectNetwork(ctx context.Context, networkName, id string) error {
-	return e.call(ctx, "disconnect", id+" from network "+networkName, func(ctx context.Context) error {
-		return e.client.NetworkDisconnect(ctx, networkName, id, true)
-	})
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
@@ -22,7 +24,7 @@ type MountPoint struct {
 	ReadOnly          bool
 	RecursiveReadOnly bool // the mounts below it too; implies ReadOnly
 	Propagation       Propagation
-	RelabelSELinux    bool // done by the caller: Docker relabels no bind of this kind
+	RelabelSELinux    bool // give the source the container's label, where the engine has SELinux on
 }
 
 // Propagation says whether mounts made later pass between node and container,
@@ -38,18 +40,51 @@ const (
 	PropagationBidirectional Propagation = "rshared"
 )
 
-// mounts puts the mount points in Docker's terms, in order.
-func (e *Engine) mounts(points []MountPoint) ([]mount.Mount, error) {
-	var mounts []mount.Mount
-	features := e.Features()
+// addMounts puts the mount points in Docker's terms, in order.
+func (e *Engine) addMounts(host *container.HostConfig, points []MountPoint) error {
+	features, selinux := e.Features(), e.info.Load().Security.SELinux
 	for _, p := range points {
-		m, err := p.toDocker(features)
-		if err != nil {
-			return nil, fmt.Errorf("mount at %s: %w", p.ContainerPath, err)
+		var err error
+		if p.RelabelSELinux && selinux {
+			err = p.addBind(host)
+		} else {
+			err = p.addMount(host, features)
 		}
-		mounts = append(mounts, m)
+		if err != nil {
+			return fmt.Errorf("mount at %s: %w", p.ContainerPath, err)
+		}
 	}
-	return mounts, nil
+	return nil
+}
+
+// addBind adds the mount in Docker's older notation, the only one that can ask
+// for a new SELinux label. "Z" is the container's own; the kubelet gives the
+// containers of a pod that share a volume one level.
+func (p MountPoint) addBind(host *container.HostConfig) error {
+	if strings.Contains(p.HostPath+p.ContainerPath, ":") {
+		return fmt.Errorf("relabel %s for SELinux: %w where a path has a colon", p.HostPath, ErrUnsupported)
+	}
+	if p.RecursiveReadOnly {
+		return fmt.Errorf("relabel %s for SELinux: %w together with recursive read-only", p.HostPath, ErrUnsupported)
+	}
+	if err := ensureSource(p.HostPath); err != nil {
+		return err
+	}
+	options := []string{"Z"}
+	if p.ReadOnly {
+		options = append(options, "ro")
+	}
+	if p.Propagation == PropagationToContainer || p.Propagation == PropagationBidirectional {
+		options = append(options, string(p.Propagation))
+	}
+	host.Binds = append(host.Binds, p.HostPath+":"+p.ContainerPath+":"+strings.Join(options, ","))
+	return nil
+}
+
+func (p MountPoint) addMount(host *container.HostConfig, features Features) error {
+	m, err := p.toDocker(features)
+	host.Mounts = append(host.Mounts, m)
+	return err
 }
 
 func (p MountPoint) toDocker(features Features) (mount.Mount, error) {
@@ -105,34 +140,47 @@ func ensureSource(hostPath string) error {
 }
 
 // mountPointsFrom reads back what a container was created with; the engine
-// adds what propagation it chose.
+// adds what propagation it chose. Volumes that the image declares are none of
+// these.
 func mountPointsFrom(r container.InspectResponse) []MountPoint {
-	chosen := map[string]mount.Propagation{}
-	for _, m := range r.Mounts {
-		chosen[m.Destination] = m.Propagation
-	}
 	var points []MountPoint
+	actual := map[string]container.MountPoint{}
+	for _, m := range r.Mounts {
+		actual[m.Destination] = m
+		if m.Type == mount.TypeBind && asBind(r.HostConfig, m) {
+			points = append(points, MountPoint{
+				ContainerPath: m.Destination, HostPath: m.Source, ReadOnly: !m.RW,
+				Propagation: Propagation(m.Propagation), RelabelSELinux: true,
+			})
+		}
+	}
 	for _, m := range r.HostConfig.Mounts {
-		p := MountPoint{
-			ContainerPath: m.Target,
-			ReadOnly:      m.ReadOnly,
-			Propagation:   Propagation(chosen[m.Target]),
+		if m.Type == mount.TypeBind || m.Type == mount.TypeImage {
+			points = append(points, mountPointFrom(m, actual[m.Target].Propagation))
 		}
-		switch m.Type {
-		case mount.TypeBind:
-			p.HostPath = m.Source
-		case mount.TypeImage:
-			p.Image = m.Source
-		default:
-			continue
-		}
-		if m.ImageOptions != nil {
-			p.ImageSubpath = m.ImageOptions.Subpath
-		}
-		if m.BindOptions != nil {
-			p.RecursiveReadOnly = m.BindOptions.ReadOnlyForceRecursive
-		}
-		points = append(points, p)
 	}
 	return points
+}
+
+// asBind: the mount was asked for by addBind.
+func asBind(host *container.HostConfig, m container.MountPoint) bool {
+	return slices.ContainsFunc(host.Binds, func(bind string) bool {
+		return strings.HasPrefix(bind, m.Source+":"+m.Destination+":")
+	})
+}
+
+func mountPointFrom(m mount.Mount, propagation mount.Propagation) MountPoint {
+	p := MountPoint{ContainerPath: m.Target, ReadOnly: m.ReadOnly, Propagation: Propagation(propagation)}
+	if m.Type == mount.TypeImage {
+		p.Image = m.Source
+	} else {
+		p.HostPath = m.Source
+	}
+	if m.ImageOptions != nil {
+		p.ImageSubpath = m.ImageOptions.Subpath
+	}
+	if m.BindOptions != nil {
+		p.RecursiveReadOnly = m.BindOptions.ReadOnlyForceRecursive
+	}
+	return p
 }

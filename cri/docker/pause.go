@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/docker/docker/client"
 	"github.com/mascri/mascri/cri/docker/pause"
 	"golang.org/x/sync/singleflight"
 )
+
+// PauseImage is the reference under which the engine holds the pause image.
+const PauseImage = pause.Tag
 
 // pauseImage makes concurrent callers load the image once.
 type pauseImage struct{ loading singleflight.Group }
@@ -50,6 +52,6 @@ func (e *Engine) ensurePause(ctx context.Context) error {
 			return err
 		}
 		defer answer.Body.Close()
-		return lastProgress(io.Reader(answer.Body), func(progress) {})
+		return lastProgress(answer.Body, func(progress) {})
 	})
 }

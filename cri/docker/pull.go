@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -62,7 +61,7 @@ func (e *Engine) pull(ctx context.Context, ref string, options image.PullOptions
 	stream, err := e.client.ImagePull(pulling, ref, options)
 	if err == nil {
 		defer stream.Close()
-		err = lastProgress(io.Reader(stream), e.watchPull(ref, idle))
+		err = lastProgress(stream, e.watchPull(ref, idle))
 	}
 	switch {
 	case err == nil:
