@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"syscall"
 )
@@ -27,6 +26,8 @@ type command struct {
 var commands = []command{
 	{"serve", "run the CRI runtime", serve},
 	{"plan", "print what attaching a pod to a network would do", plan},
+	{"demo", "show two pods being made, step by step", showDemo},
+	{"conformance", "hold a CNI plugin to the specification", runConformance},
 	{"install", "install the plugins, the daemon and its systemd unit", install},
 	{"uninstall", "take back exactly what install installed", uninstall},
 	{"with", "run a command on a machine that has what it needs", with},
@@ -58,23 +59,28 @@ func run(ctx context.Context, args []string, log io.Writer) int {
 }
 
 func exitCode(name string, err error, log io.Writer) int {
-	var exit *exec.ExitError
+	// A program that was run in our place, or a command with codes of its own.
+	var exit interface {
+		error
+		ExitCode() int
+	}
 	switch {
 	case err == nil:
 		return 0
 	case errors.Is(err, flag.ErrHelp): // the flags have printed it
 		return 0
-	case errors.As(err, &exit) && exit.ExitCode() > 0:
-		return exit.ExitCode()
 	}
 	fmt.Fprintf(log, "mascri %s: %v\n", name, err)
+	if errors.As(err, &exit) && exit.ExitCode() > 0 {
+		return exit.ExitCode()
+	}
 	return 1
 }
 
 func usage(log io.Writer) {
 	fmt.Fprint(log, "Usage: mascri COMMAND [--help] [...]\n\nMasCRI runs Kubernetes pods on a Docker engine.\n\n")
 	for _, c := range commands {
-		fmt.Fprintf(log, "  %-10s %s\n", c.name, c.about)
+		fmt.Fprintf(log, "  %-12s %s\n", c.name, c.about)
 	}
 }
 
