@@ -3,7 +3,9 @@ package docker
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -196,7 +198,8 @@ func namespacesFrom(host *container.HostConfig) Namespaces {
 
 func endpointsFrom(networks map[string]*network.EndpointSettings) []Endpoint {
 	var endpoints []Endpoint
-	for name, settings := range networks {
+	for _, name := range slices.Sorted(maps.Keys(networks)) {
+		settings := networks[name]
 		endpoint := Endpoint{Network: name}
 		for _, a := range []struct {
 			text string
