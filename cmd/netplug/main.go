@@ -1,9 +1,3 @@
-// The runtime need not read /proc/self/mountinfo, which has a line for each
-// pinned namespace, to find out how many CPUs a few milliseconds may use.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
-
 // Command netplug is MasCRI's bridge plugin for CNI. A container runtime
 // executes it; by hand it only says who it is. What it does is in package
 // netplug, what it says and hears in package spec.
