@@ -65,10 +65,14 @@ func (e *Engine) CreateContainer(ctx context.Context, spec ContainerSpec) (strin
 	return e.create(ctx, "create container", spec.Name, containerConfig(spec), host)
 }
 
+// containerConfig is the part that could be another machine's: what runs, not
+// where. No hostname, since that is the sandbox's.
 func containerConfig(spec ContainerSpec) *container.Config {
 	return &container.Config{
-		Image:       spec.Image,
-		Labels:      spec.Labels,
+		Image:  spec.Image,
+		Labels: spec.Labels,
+		// As in Kubernetes, an entrypoint given here drops the image's
+		// arguments too, and arguments alone keep its entrypoint.
 		Entrypoint:  spec.Command,
 		Cmd:         spec.Args,
 		Env:         spec.Env,
@@ -82,6 +86,8 @@ func containerConfig(spec ContainerSpec) *container.Config {
 	}
 }
 
+// containerHost is the part that binds the container to this host: namespaces,
+// cgroup, devices, mounts.
 func (e *Engine) containerHost(ctx context.Context, spec ContainerSpec) (*container.HostConfig, error) {
 	host := &container.HostConfig{
 		Annotations:   spec.Annotations,
@@ -94,7 +100,7 @@ func (e *Engine) containerHost(ctx context.Context, spec ContainerSpec) (*contai
 		Init:          new(bool), // the sandbox reaps, or the container is its own init
 	}
 	if spec.Namespaces.Network == Host {
-		host.UTSMode = "host"
+		host.UTSMode = "host" // elsewhere Docker takes the sandbox's with its network
 	}
 	if err := spec.Security.apply(host); err != nil {
 		return nil, err
@@ -112,6 +118,8 @@ func (e *Engine) containerHost(ctx context.Context, spec ContainerSpec) (*contai
 	return host, e.addDevices(host, spec)
 }
 
+// addDevices adds device nodes, and devices by their names in the Container
+// Device Interface (github.com/cncf-tags/container-device-interface).
 func (e *Engine) addDevices(host *container.HostConfig, spec ContainerSpec) error {
 	for _, d := range spec.Devices {
 		permissions := d.Permissions

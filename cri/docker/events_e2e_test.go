@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -91,7 +92,7 @@ func await(t *testing.T, events <-chan Event, action Action, id string) Event {
 
 func TestE2EEvents(t *testing.T) {
 	e := connect(t)
-	line, host := newBrokenLine(t, "/var/run/docker.sock")
+	line, host := newBrokenLine(t, strings.TrimPrefix(e.Host(), "unix://"))
 	watcher, err := Connect(t.Context(), host)
 	if err != nil {
 		t.Fatal(err)

@@ -37,7 +37,10 @@ type ProcessState struct {
 	ExitCode int
 }
 
-// Exec starts a command. ErrNotRunning: the container does not run.
+// Exec starts a command and returns with its streams open. ErrNotRunning: the
+// container does not run. A program that is not there is no error here: the
+// engine writes one to the output and the exit code is 126 or 127. After
+// ErrUnavailable the command may have started all the same.
 func (e *Engine) Exec(ctx context.Context, id string, command Command) (*Process, error) {
 	exec, err := e.createExec(ctx, id, command)
 	if err != nil {

@@ -103,6 +103,7 @@ func infoFrom(answer system.Info) Info {
 	if answer.CgroupVersion == "2" {
 		info.CgroupVersion = 2
 	}
+	// In one order, so that two answers can be compared.
 	for _, name := range slices.Sorted(maps.Keys(answer.Runtimes)) {
 		info.Runtimes = append(info.Runtimes, runtimeFrom(name, answer.Runtimes[name].Status))
 	}
@@ -147,6 +148,9 @@ func (e *Engine) Features() Features {
 	return featuresOf(e.client.ClientVersion(), *e.info.Load())
 }
 
+// featuresOf goes by the API version that was agreed on: it says what a request
+// can carry, where the engine's own version may be a distribution's.
+// The versions are those of docs.docker.com/reference/api/engine/version-history.
 func featuresOf(api string, info Info) Features {
 	return Features{
 		RecursiveReadOnly: versions.GreaterThanOrEqualTo(api, "1.44"),
@@ -163,7 +167,7 @@ func runtimeFrom(name string, status map[string]string) Runtime {
 	var features struct {
 		MountOptions []string `json:"mountOptions"`
 	}
-	// Absent or unreadable both mean that nothing is promised.
+	// Absent or unreadable, both mean that nothing is promised.
 	if json.Unmarshal([]byte(status["org.opencontainers.runtime-spec.features"]), &features) != nil {
 		return Runtime{Name: name}
 	}

@@ -118,13 +118,14 @@ func (e *Engine) List(ctx context.Context, labels map[string]string) ([]Containe
 	return found, err
 }
 
+// containerOf maps a line of the list, which has little of an inspect answer.
 func containerOf(s container.Summary) Container {
 	c := Container{
 		ID:      s.ID,
 		Image:   s.Image,
 		ImageID: s.ImageID,
 		Labels:  s.Labels,
-		State:   State(s.State),
+		State:   State(s.State), // and not Status, which is a sentence for people
 		Created: time.Unix(s.Created, 0),
 	}
 	if len(s.Names) > 0 {
@@ -181,6 +182,7 @@ func parseTime(text string) time.Time {
 	return t
 }
 
+// namespacesFrom undoes networkMode and ipcMode.
 func namespacesFrom(host *container.HostConfig) Namespaces {
 	n := Namespaces{
 		Network: Namespace(host.NetworkMode),
@@ -196,6 +198,7 @@ func namespacesFrom(host *container.HostConfig) Namespaces {
 	return n
 }
 
+// endpointsFrom gives the endpoints in the order of their networks' names.
 func endpointsFrom(networks map[string]*network.EndpointSettings) []Endpoint {
 	var endpoints []Endpoint
 	for _, name := range slices.Sorted(maps.Keys(networks)) {
