@@ -15,7 +15,7 @@ import (
 // step's Apply only queues; Flush reads what it needs and commits all as one
 // transaction. A Conn is for one goroutine.
 type Conn struct {
-	netns  int // descriptor of the namespace; 0 is the calling thread's
+	netns  *os.File // the namespace
 	nft    *nftables.Conn
 	socket *netlink.Conn // the socket under nft, for what the library cannot read
 	queue  []change
@@ -29,25 +29,35 @@ type change func(*batch) error
 // changing what a transaction is about.
 const (
 	answerTimeout = 10 * time.Second
-	maxAttempts   = 20
-	firstPause    = time.Millisecond
+	maxAttempts   = 15
 	longestPause  = 50 * time.Millisecond
 )
 
 // Open connects to the packet filter of the calling thread's network namespace.
-func Open() (*Conn, error) { return OpenAt(0) }
+// The Conn stays with that namespace whichever thread it is used from.
+func Open() (*Conn, error) {
+	// /proc/self would be the main thread's, which need not be the same.
+	return OpenAt("/proc/thread-self/ns/net")
+}
 
-// OpenAt connects to the packet filter of the network namespace that the
-// descriptor refers to. The descriptor has to stay open as long as the Conn.
-func OpenAt(netns int) (*Conn, error) {
+// OpenAt connects to the packet filter of the network namespace at path, a file
+// of nsfs.
+func OpenAt(path string) (*Conn, error) {
+	netns, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open the packet filter: %w", err)
+	}
 	c := &Conn{netns: netns}
-	return c, c.dial()
+	if err := c.dial(); err != nil {
+		return nil, errors.Join(err, netns.Close())
+	}
+	return c, nil
 }
 
 // Close gives the socket back. What was queued and not flushed is forgotten.
 func (c *Conn) Close() error {
 	c.queue = nil
-	return c.nft.CloseLasting()
+	return errors.Join(c.nft.CloseLasting(), c.netns.Close())
 }
 
 // dial opens the socket anew; whatever was on its way to the old one is lost.
@@ -55,7 +65,7 @@ func (c *Conn) dial() error {
 	// The library takes socket options as functions of the socket it made: that
 	// is how the same one comes to serve for reading.
 	keep := func(s *netlink.Conn) error { c.socket = s; return nil }
-	nft, err := nftables.New(nftables.AsLasting(), nftables.WithNetNSFd(c.netns), nftables.WithSockOptions(keep))
+	nft, err := nftables.New(nftables.AsLasting(), nftables.WithNetNSFd(int(c.netns.Fd())), nftables.WithSockOptions(keep))
 	if err != nil {
 		return fmt.Errorf("open a netlink socket to nftables: %w", err)
 	}
@@ -80,15 +90,17 @@ func (c *Conn) Flush() error {
 		return nil
 	}
 	var err error
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+	pause := time.Millisecond
+	for range maxAttempts {
 		var flows []flow
 		if flows, err = c.attempt(queue); err == nil {
 			return c.forget(flows)
 		}
-		if !clashed(err) || pause >= longestPause<<1 {
+		if !clashed(err) {
 			break
 		}
 		time.Sleep(pause)
+		pause = min(2*pause, longestPause)
 	}
 	return fmt.Errorf("commit to nftables: %w", err)
 }

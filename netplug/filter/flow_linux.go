@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -52,39 +53,25 @@ func (c *Conn) forget(flows []flow) error {
 	if len(flows) == 0 {
 		return nil
 	}
-	t := &tracker{netns: c.netns}
-	err := t.forget(flows)
-	return errors.Join(err, t.close())
-}
-
-// A tracker talks to connection tracking.
-type tracker struct {
-	netns  int
-	socket *netlink.Conn
-	local  map[netip.Addr]bool // addresses of the host, read when needed
-}
-
-func (t *tracker) forget(flows []flow) (err error) {
-	t.socket, err = netlink.Dial(unix.NETLINK_NETFILTER, &netlink.Config{NetNS: t.netns})
-	if err != nil {
-		return fmt.Errorf("open a netlink socket to conntrack: %w", err)
-	}
+	t := &tracker{netns: c.netns, socket: c.socket}
 	if err := t.socket.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return err
 	}
 	for _, f := range flows {
 		if err := t.forgetFlow(f); err != nil {
-			return fmt.Errorf("forget connections to host port %s/%d: %w", f.Protocol, f.HostPort.HostPort, err)
+			err = fmt.Errorf("forget connections to host port %s/%d: %w", f.Protocol, f.HostPort.HostPort, err)
+			return errors.Join(err, c.redial())
 		}
 	}
 	return nil
 }
 
-func (t *tracker) close() error {
-	if t.socket == nil {
-		return nil
-	}
-	return t.socket.Close()
+// A tracker talks to connection tracking, over the packet filter's socket: both
+// are subsystems of one netlink protocol.
+type tracker struct {
+	netns  *os.File
+	socket *netlink.Conn
+	local  map[netip.Addr]bool // addresses of the host, read when needed
 }
 
 func (t *tracker) forgetFlow(f flow) error {
@@ -258,8 +245,8 @@ func decodeTuple(to *tuple) func(*netlink.AttributeDecoder) error {
 }
 
 // localAddresses are the addresses of the namespace's interfaces.
-func localAddresses(netns int) (_ map[netip.Addr]bool, err error) {
-	socket, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{NetNS: netns})
+func localAddresses(netns *os.File) (_ map[netip.Addr]bool, err error) {
+	socket, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{NetNS: int(netns.Fd())})
 	if err != nil {
 		return nil, fmt.Errorf("open a netlink socket to routing: %w", err)
 	}

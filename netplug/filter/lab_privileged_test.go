@@ -84,7 +84,7 @@ func (l *lab) attach(host, addr4, addr6, gateway4, gateway6, options string) str
 	l.Helper()
 	path := newNamespace(l.T)
 	l.run(fmt.Sprintf(`ip link add %s type veth peer name eth0 netns %s
-		ip link set %s %s up`, host, fdOf(path), host, options))
+		ip link set %s %s up`, host, path, host, options))
 	script := fmt.Sprintf(`ip link set lo up; sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.eth0.accept_dad=0
 		ip addr add %s dev eth0; ip addr add %s dev eth0 nodad; ip link set eth0 up`, addr4, addr6)
 	if gateway4 != "" {
@@ -122,9 +122,6 @@ func newNamespace(t *testing.T) string {
 	})
 	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), m.file.Fd())
 }
-
-// fdOf is the namespace as ip's netns option takes it: a path works as well.
-func fdOf(path string) string { return path }
 
 // run runs a shell script on the host.
 func (l *lab) run(script string) string {
@@ -250,9 +247,9 @@ func inside(path string, f func() error) error {
 }
 
 // ask connects from a namespace and returns the answer: the address it is seen with.
-func ask(path, network string, to netip.AddrPort, from string) (answer string, err error) {
+func ask(path, network string, to netip.AddrPort, from string, patience time.Duration) (answer string, err error) {
 	err = inside(path, func() error {
-		dialer := net.Dialer{Timeout: time.Second}
+		dialer := net.Dialer{Timeout: patience}
 		if from != "" {
 			local, err := net.ResolveUDPAddr(network, from)
 			if err != nil {
@@ -265,7 +262,7 @@ func ask(path, network string, to netip.AddrPort, from string) (answer string, e
 			return err
 		}
 		defer func() { err = errors.Join(err, conn.Close()) }()
-		if err := conn.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 			return err
 		}
 		if strings.HasPrefix(network, "udp") {
@@ -284,7 +281,7 @@ func ask(path, network string, to netip.AddrPort, from string) (answer string, e
 // seen asks and expects the client to be seen with that address.
 func (l *lab) seen(path, network string, to netip.AddrPort, want netip.Addr) {
 	l.Helper()
-	got, err := ask(path, network, to, "")
+	got, err := ask(path, network, to, "", 3*time.Second)
 	if err != nil || got != want.String() {
 		l.Errorf("%s to %s: seen as %q, want %s (%v)", network, to, got, want, err)
 	}
@@ -293,7 +290,7 @@ func (l *lab) seen(path, network string, to netip.AddrPort, want netip.Addr) {
 // refused asks and expects no answer.
 func (l *lab) refused(path, network string, to netip.AddrPort) {
 	l.Helper()
-	if got, err := ask(path, network, to, ""); err == nil {
+	if got, err := ask(path, network, to, "", 300*time.Millisecond); err == nil {
 		l.Errorf("%s to %s answered %q, want no answer", network, to, got)
 	}
 }
