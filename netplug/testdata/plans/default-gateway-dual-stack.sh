@@ -1,0 +1,89 @@
+ip link add cni0 type bridge
+ip link set cni0 address $(ip -br link show cni0 | awk '{print $3}')
+ip link set cni0 mtu 1400
+sysctl -qw net/ipv6/conf/cni0/accept_ra=0
+ip link set cni0 up
+ip addr add 10.88.0.1/24 brd + dev cni0
+sysctl -qw net/ipv4/ip_forward=1
+ip addr add fd88::1/64 dev cni0 nodad
+for link in $(ls /proc/sys/net/ipv6/conf | grep -vx -e all -e default); do
+	[ "$(cat /proc/sys/net/ipv6/conf/$link/accept_ra)" != 1 ] || sysctl -qw net/ipv6/conf/$link/accept_ra=2
+done
+sysctl -qw net/ipv6/conf/all/forwarding=1
+for chain in $(iptables -S | sed -n 's/^-N \(DOCKER-USER\)$/\1/p; s/^-P \(FORWARD\) DROP$/\1/p' | sort | head -n 1); do
+	iptables -I "$chain" -o cni0 -j ACCEPT
+	iptables -I "$chain" -i cni0 -j ACCEPT
+done
+for chain in $(ip6tables -S | sed -n 's/^-N \(DOCKER-USER\)$/\1/p; s/^-P \(FORWARD\) DROP$/\1/p' | sort | head -n 1); do
+	ip6tables -I "$chain" -o cni0 -j ACCEPT
+	ip6tables -I "$chain" -i cni0 -j ACCEPT
+done
+nft -f - <<'END'
+add table ip mascri
+add set ip mascri sources { type ipv4_addr; flags interval; }
+add set ip mascri inside { type ipv4_addr . ipv4_addr; flags interval; }
+add set ip mascri hairpin { type ipv4_addr . ipv4_addr; flags interval; }
+add set ip mascri masquerade_all { type ipv4_addr; flags interval; }
+add map ip mascri hostips { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }
+add map ip mascri hostports { type inet_proto . inet_service : ipv4_addr . inet_service; }
+add chain ip mascri lookup
+add chain ip mascri prerouting { type nat hook prerouting priority dstnat; policy accept; }
+add chain ip mascri output { type nat hook output priority -100; policy accept; }
+add chain ip mascri postrouting { type nat hook postrouting priority srcnat; policy accept; }
+flush chain ip mascri lookup
+flush chain ip mascri prerouting
+flush chain ip mascri output
+flush chain ip mascri postrouting
+add rule ip mascri lookup dnat to meta l4proto . ip daddr . th dport map @hostips
+add rule ip mascri lookup dnat to meta l4proto . th dport map @hostports
+add rule ip mascri prerouting fib daddr type local jump lookup
+add rule ip mascri output fib daddr type local jump lookup
+add rule ip mascri postrouting ct status dnat ip saddr . ip daddr @hairpin masquerade
+add rule ip mascri postrouting ct status dnat ip daddr @masquerade_all masquerade
+add rule ip mascri postrouting ip saddr . ip daddr @inside return
+add rule ip mascri postrouting ip daddr 224.0.0.0/4 return
+add rule ip mascri postrouting ip saddr @sources masquerade
+add set ip mascri guarded { type ifname; }
+add chain ip mascri guard { type filter hook prerouting priority raw; policy accept; }
+flush chain ip mascri guard
+add rule ip mascri guard iifname @guarded ip daddr 127.0.0.0/8 drop
+END
+nft add element ip mascri sources '{ 10.88.0.0/24 comment "a51146d38077ff99 lab" }'
+nft add element ip mascri inside '{ 10.88.0.0/24 . 10.88.0.0/24 comment "a51146d38077ff99 lab" }'
+nft -f - <<'END'
+add table ip6 mascri
+add set ip6 mascri sources { type ipv6_addr; flags interval; }
+add set ip6 mascri inside { type ipv6_addr . ipv6_addr; flags interval; }
+add set ip6 mascri hairpin { type ipv6_addr . ipv6_addr; flags interval; }
+add set ip6 mascri masquerade_all { type ipv6_addr; flags interval; }
+add map ip6 mascri hostips { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }
+add map ip6 mascri hostports { type inet_proto . inet_service : ipv6_addr . inet_service; }
+add chain ip6 mascri lookup
+add chain ip6 mascri prerouting { type nat hook prerouting priority dstnat; policy accept; }
+add chain ip6 mascri output { type nat hook output priority -100; policy accept; }
+add chain ip6 mascri postrouting { type nat hook postrouting priority srcnat; policy accept; }
+flush chain ip6 mascri lookup
+flush chain ip6 mascri prerouting
+flush chain ip6 mascri output
+flush chain ip6 mascri postrouting
+add rule ip6 mascri lookup dnat to meta l4proto . ip6 daddr . th dport map @hostips
+add rule ip6 mascri lookup dnat to meta l4proto . th dport map @hostports
+add rule ip6 mascri prerouting fib daddr type local jump lookup
+add rule ip6 mascri output fib daddr type local jump lookup
+add rule ip6 mascri postrouting ct status dnat ip6 saddr . ip6 daddr @hairpin masquerade
+add rule ip6 mascri postrouting ct status dnat ip6 daddr @masquerade_all masquerade
+add rule ip6 mascri postrouting ip6 saddr . ip6 daddr @inside return
+add rule ip6 mascri postrouting ip6 daddr ff00::/8 return
+add rule ip6 mascri postrouting ip6 saddr @sources masquerade
+END
+nft add element ip6 mascri sources '{ fd88::/64 comment "a51146d38077ff99 lab" }'
+nft add element ip6 mascri inside '{ fd88::/64 . fd88::/64 comment "a51146d38077ff99 lab" }'
+ip link add vethuuipt3e66n7 mtu 1400 master cni0 type veth peer name eth0 mtu 1400 netns /run/netns/pod
+ip link set vethuuipt3e66n7 up alias "mascri lab c1/eth0"
+nsenter --net=/run/netns/pod sysctl -qw net/ipv4/conf/eth0/arp_notify=1 net/ipv6/conf/lo/disable_ipv6=0 net/ipv6/conf/eth0/disable_ipv6=0 net/ipv6/conf/eth0/keep_addr_on_down=1 net/ipv6/conf/eth0/accept_ra=0 net/ipv6/conf/eth0/enhanced_dad=0 net/ipv6/conf/eth0/accept_dad=0
+nsenter --net=/run/netns/pod ip addr add 10.88.0.2/24 brd + dev eth0
+nsenter --net=/run/netns/pod ip addr add fd88::2/64 dev eth0 nodad
+nsenter --net=/run/netns/pod ip link set eth0 up
+nsenter --net=/run/netns/pod ip route append 0.0.0.0/0 via 10.88.0.1 dev eth0
+nsenter --net=/run/netns/pod ip route append ::/0 via fd88::1 dev eth0
+until ip link show vethuuipt3e66n7 | grep -q 'state UP'; do sleep 0.01; done
