@@ -29,9 +29,8 @@ func (s *Server) RunPodSandbox(ctx context.Context, r *runtimeapi.RunPodSandboxR
 	}
 	defer release()
 
-	var steps trace
+	ctx, steps := s.traced(ctx)
 	var undo undoStack
-	ctx = steps.follow(ctx)
 	id, err := s.runSandbox(ctx, pod, &undo)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("run %s: %w", pod, err), undo.unwind(ctx))
@@ -49,7 +48,7 @@ func (s *Server) runSandbox(ctx context.Context, pod pod, undo *undoStack) (id s
 	if err != nil {
 		return "", err
 	}
-	if err := ensureLogDirectory(pod); err != nil {
+	if err := s.ensureLogDirectory(pod); err != nil {
 		return "", err
 	}
 	if id, err = s.createSandbox(ctx, pod, attachment, undo); err != nil {
@@ -155,9 +154,9 @@ func createCommand(wanted docker.SandboxSpec) string {
 
 // ensureLogDirectory makes the directory that containers of the pod will log
 // into. It stays when the call fails: it is the caller's, who named it.
-func ensureLogDirectory(pod pod) error {
+func (s *Server) ensureLogDirectory(pod pod) error {
 	dir := pod.config.GetLogDirectory()
-	if dir == "" {
+	if dir == "" || s.config.RemoteEngine {
 		return nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {

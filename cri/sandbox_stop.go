@@ -18,6 +18,7 @@ func (s *Server) StopPodSandbox(ctx context.Context, r *runtimeapi.StopPodSandbo
 	if r.GetPodSandboxId() == "" {
 		return nil, invalid("pod_sandbox_id", "is empty")
 	}
+	ctx, _ = s.traced(ctx)
 	sandbox, err := s.find(ctx, r.GetPodSandboxId())
 	if errors.Is(err, errNotFound) {
 		return &runtimeapi.StopPodSandboxResponse{}, s.stopVanished(ctx, r.GetPodSandboxId())
@@ -38,6 +39,7 @@ func (s *Server) RemovePodSandbox(ctx context.Context, r *runtimeapi.RemovePodSa
 	if r.GetPodSandboxId() == "" {
 		return nil, invalid("pod_sandbox_id", "is empty")
 	}
+	ctx, _ = s.traced(ctx)
 	sandbox, err := s.find(ctx, r.GetPodSandboxId())
 	if errors.Is(err, errNotFound) {
 		return &runtimeapi.RemovePodSandboxResponse{}, s.stopVanished(ctx, r.GetPodSandboxId())

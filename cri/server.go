@@ -10,6 +10,7 @@ import (
 
 	"github.com/mascri/mascri/cri/docker"
 	"github.com/mascri/mascri/cri/podnet"
+	"github.com/mascri/mascri/spec"
 )
 
 // Engine is what this package needs of a Docker engine; *docker.Engine is one.
@@ -59,6 +60,10 @@ type Config struct {
 	// RemoteEngine: the engine's files and namespaces are not on this machine.
 	// The network must not need them, and pods keep the engine's resolv.conf.
 	RemoteEngine bool
+
+	// OnStep, if set, is told each step of RunPodSandbox, StopPodSandbox and
+	// RemovePodSandbox when it has ended. It must not block.
+	OnStep func(spec.Step)
 }
 
 // Server answers the CRI's calls. It is safe for concurrent use.
@@ -78,6 +83,9 @@ type Server struct {
 func New(config Config, engine Engine, network Network) *Server {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
+	}
+	if config.OnStep == nil {
+		config.OnStep = func(spec.Step) {}
 	}
 	return &Server{
 		config:  config,

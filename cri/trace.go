@@ -18,19 +18,25 @@ const (
 
 // trace collects the steps of one call, from this process and from plugins.
 type trace struct {
+	onStep func(spec.Step)
+
 	mu    sync.Mutex
 	steps []spec.Step
 }
 
-// follow returns a context whose steps are collected.
-func (t *trace) follow(ctx context.Context) context.Context {
-	return spec.WithTrace(ctx, func(step spec.Step) {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if len(t.steps) < maxSteps {
-			t.steps = append(t.steps, step)
-		}
-	})
+// traced returns a context whose steps go to the trace and to whoever watches.
+func (s *Server) traced(ctx context.Context) (context.Context, *trace) {
+	t := &trace{onStep: s.config.OnStep}
+	return spec.WithTrace(ctx, t.add), t
+}
+
+func (t *trace) add(step spec.Step) {
+	t.onStep(step)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.steps) < maxSteps {
+		t.steps = append(t.steps, step)
+	}
 }
 
 // ordered returns the steps by their start: a step is reported when it ends, so

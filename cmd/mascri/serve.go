@@ -11,8 +11,10 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/mascri/mascri/cmd/mascri/preview"
 	"github.com/mascri/mascri/cri"
 	"github.com/mascri/mascri/cri/docker"
+	"github.com/mascri/mascri/cri/dryrun"
 	"github.com/mascri/mascri/cri/podnet"
 )
 
@@ -66,8 +68,6 @@ type node struct {
 	ends   []func() error // last made, first ended
 }
 
-func (n *node) onClose(end func() error) { n.ends = append(n.ends, end) }
-
 func (n *node) close() error {
 	var errs []error
 	for i := len(n.ends) - 1; i >= 0; i-- {
@@ -78,27 +78,41 @@ func (n *node) close() error {
 
 // newNode connects the engine and the network that the settings choose.
 func newNode(ctx context.Context, s settings, logger *slog.Logger) (*node, error) {
-	n := &node{}
-	config := cri.Config{Version: version, Log: logger}
+	if s.network == networkDryRun {
+		return newDryNode(s, logger)
+	}
 	engine, err := docker.Connect(ctx, s.dockerHost, docker.WithLogger(logger))
 	if err != nil {
 		return nil, err
 	}
-	n.onClose(engine.Close)
-	var network cri.Network
+	n := &node{ends: []func() error{engine.Close}}
+	config := cri.Config{Version: version, Log: logger}
 	if s.network == networkDocker {
 		config.RemoteEngine = runtime.GOOS != "linux"
-		network = cri.NewDockerNetwork(engine, s.dockerNetwork)
-	} else {
-		manager, err := newManager(s, logger)
-		if err != nil {
-			return nil, errors.Join(err, n.close())
-		}
-		n.onClose(manager.Close)
-		network = manager
+		n.server = cri.New(config, engine, cri.NewDockerNetwork(engine, s.dockerNetwork))
+		return n, nil
 	}
-	n.server = cri.New(config, engine, network)
+	manager, err := newManager(s, logger)
+	if err != nil {
+		return nil, errors.Join(err, n.close())
+	}
+	n.ends = append(n.ends, manager.Close)
+	n.server = cri.New(config, engine, manager)
 	return n, nil
+}
+
+// newDryNode makes a node on which nothing happens. The steps that a real one
+// would take go to stdout.
+func newDryNode(s settings, logger *slog.Logger) (*node, error) {
+	template, err := readTemplate(s)
+	if err != nil {
+		return nil, err
+	}
+	script := &scriptWriter{out: os.Stdout}
+	config := cri.Config{Version: version, Log: logger, RemoteEngine: true, OnStep: script.step}
+	network := dryrun.NewNetwork(s.confDir, template, s.runDir, preview.Run)
+	end := func() error { return script.err }
+	return &node{server: cri.New(config, dryrun.NewEngine(), network), ends: []func() error{end}}, nil
 }
 
 // newManager makes the CNI manager.

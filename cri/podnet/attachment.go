@@ -88,8 +88,8 @@ func (a Attachment) runtimeConf(id, netns string) *libcni.RuntimeConf {
 	}
 }
 
-// attach decides what the pod's ADD runs with in the network.
-func attach(network Network, pod Pod, podCIDRs []netip.Prefix) (Attachment, error) {
+// Attach decides what the pod's ADD runs with in the network.
+func Attach(network Network, pod Pod, podCIDRs []netip.Prefix) (Attachment, error) {
 	capabilities, err := capabilitiesFor(network, pod, podCIDRs)
 	if err != nil {
 		return Attachment{}, err

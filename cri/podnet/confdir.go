@@ -3,6 +3,7 @@ package podnet
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +32,29 @@ func (b BrokenFile) Error() string { return fmt.Sprintf("CNI configuration %s: %
 // Unwrap gives what is wrong with the file.
 func (b BrokenFile) Unwrap() error { return b.Err }
 
+// Choose returns the network that a pod created now is put on: that of the
+// first valid file in dir, in lexical order; where there is no file at all, the
+// template's (see DefaultConflist), unless that is "". It also returns the
+// broken files that it passed on the way.
+func Choose(dir, template string, podCIDRs []netip.Prefix) (Network, []BrokenFile, error) {
+	network, broken, err := readConfDir(dir)
+	if !errors.Is(err, ErrNoConfig) || template == "" {
+		return network, broken, err
+	}
+	network, err = FromTemplate(template, podCIDRs)
+	return network, nil, err
+}
+
+// FromTemplate makes a network of a template, such as BuiltinTemplate, and the
+// node's pod CIDRs, of which there may be none.
+func FromTemplate(template string, podCIDRs []netip.Prefix) (Network, error) {
+	text, err := fillTemplate(template, podCIDRs)
+	if err != nil {
+		return Network{}, err
+	}
+	return parseNetwork(text, builtinSource, "")
+}
+
 // readConfDir returns the network of the first file, in lexical order of the
 // names, that holds a valid configuration, and the broken files it passed on
 // the way. It reads the directory anew each time: one or two small files cost
@@ -52,7 +76,7 @@ func readConfDir(dir string) (Network, []BrokenFile, error) {
 			continue
 		}
 		file := filepath.Join(dir, entry.Name())
-		network, err := readConfFile(file)
+		network, err := ReadFile(file)
 		if errors.Is(err, os.ErrNotExist) {
 			continue // removed since the directory was read
 		}
@@ -67,7 +91,8 @@ func readConfDir(dir string) (Network, []BrokenFile, error) {
 	return Network{}, broken, joinBroken(broken)
 }
 
-func readConfFile(file string) (Network, error) {
+// ReadFile reads the network of one configuration file.
+func ReadFile(file string) (Network, error) {
 	info, err := os.Stat(file)
 	if err != nil {
 		return Network{}, err

@@ -2,7 +2,6 @@ package podnet
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -80,15 +79,8 @@ func New(config Config) (*Manager, error) {
 // Network returns the network that a pod created now would be put on: that of
 // the first valid file in the configuration directory, else the built-in one.
 func (m *Manager) Network() (Network, error) {
-	network, broken, err := readConfDir(m.config.ConfDir)
+	network, broken, err := Choose(m.config.ConfDir, m.config.Template, m.PodCIDRs())
 	m.report(broken)
-	if errors.Is(err, ErrNoConfig) && m.config.Template != "" {
-		text, err := fillTemplate(m.config.Template, m.PodCIDRs())
-		if err != nil {
-			return Network{}, err
-		}
-		return parseNetwork(text, builtinSource, "")
-	}
 	return network, err
 }
 
@@ -116,7 +108,7 @@ func (m *Manager) Prepare(_ context.Context, pod Pod) (Attachment, error) {
 	if err != nil {
 		return Attachment{}, err
 	}
-	return attach(network, pod, m.PodCIDRs())
+	return Attach(network, pod, m.PodCIDRs())
 }
 
 // SetUpPod pins the network namespace at netns under the container's ID and
