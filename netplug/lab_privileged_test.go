@@ -23,11 +23,16 @@ import (
 	"github.com/mascri/mascri/spec"
 )
 
-// TestMain lets the test binary be the IPAM plugin: lab links it under that
-// name into CNI_PATH.
+// TestMain lets the test binary be the plugins: lab links it under their names
+// into CNI_PATH.
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == "ipam" {
+	switch filepath.Base(os.Args[0]) {
+	case "ipam":
+		runtime.LockOSThread() // strace counts a thread's system calls
 		spec.Main(ipam.Plugin())
+	case "netplug":
+		runtime.LockOSThread()
+		spec.Main(Plugin())
 	}
 	os.Exit(m.Run())
 }
@@ -55,8 +60,10 @@ func newLab(t *testing.T) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(self, filepath.Join(l.bin, "ipam")); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"ipam", "netplug"} {
+		if err := os.Symlink(self, filepath.Join(l.bin, name)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	l.sh("ip link set lo up")
 	t.Cleanup(func() {
@@ -124,13 +131,18 @@ type answer struct {
 	stderr string
 }
 
-func (l *lab) run(c call) answer {
-	l.Helper()
+// environment is what the runtime sets.
+func (l *lab) environment(c call) []string {
 	if c.ifname == "" {
 		c.ifname = "eth0"
 	}
-	env := []string{"CNI_COMMAND=" + c.command, "CNI_CONTAINERID=" + c.id, "CNI_NETNS=" + c.netns,
+	return []string{"CNI_COMMAND=" + c.command, "CNI_CONTAINERID=" + c.id, "CNI_NETNS=" + c.netns,
 		"CNI_IFNAME=" + c.ifname, "CNI_PATH=" + l.bin, "CNI_ARGS=" + c.args}
+}
+
+func (l *lab) run(c call) answer {
+	l.Helper()
+	env := l.environment(c)
 	if l.trace {
 		env = append(env, spec.TraceEnv+"=1")
 	}
