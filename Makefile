@@ -98,3 +98,27 @@ install: build ## the plugins, the daemon and its systemd unit (PREFIX)
 .PHONY: uninstall
 uninstall: build ## take back what install installed
 	bin/mascri uninstall $(PLACES)
+
+# The image is for the engine's machine, which need not be like this one.
+.PHONY: image
+image: ## build the daemon's container image, from nothing but its programs
+	GOOS=linux GOARCH=$$($(DOCKER) version --format '{{.Server.Arch}}') $(BUILD) -o bin/image/ ./cmd/...
+	$(DOCKER) build --quiet --tag mascri .
+
+# What the container shares with the engine's machine: the engine's socket; its
+# network namespaces, new ones as they appear (rslave); the pods' resolv.conf in
+# its data directory; and our pins of those namespaces, which must be seen
+# outside and outlive the container (rshared).
+.PHONY: run-in-docker
+run-in-docker: image ## run the daemon in a container on the engine's machine
+	$(DOCKER) run --detach --name mascri --privileged --pid host --network host \
+		--volume /var/run/docker.sock:/var/run/docker.sock \
+		--volume /var/run/docker/netns:/var/run/docker/netns:rslave \
+		--volume $$($(DOCKER) info --format '{{.DockerRootDir}}:{{.DockerRootDir}}') \
+		--volume /run/mascri:/run/mascri:rshared \
+		--volume /var/lib/mascri:/var/lib/mascri \
+		--volume /var/lib/cni:/var/lib/cni \
+		--volume /etc/cni/net.d:/etc/cni/net.d:ro \
+		mascri
+	@echo "the daemon listens on /run/mascri/mascri.sock of the engine's machine"
+	@echo "its log: $(DOCKER) logs -f mascri    its end: $(DOCKER) rm -f mascri"

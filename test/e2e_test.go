@@ -94,6 +94,10 @@ func makeMachine(ctx context.Context) (*machine.Engine, error) {
 			return nil, fmt.Errorf("mount tmpfs on %s: %w (needs CAP_SYS_ADMIN)", dir, err)
 		}
 	}
+	// As systemd has it; run-in-docker's mounts need it (mount_namespaces(7)).
+	if err := unix.Mount("", "/run", "", unix.MS_SHARED, ""); err != nil {
+		return nil, fmt.Errorf("mount --make-shared /run: %w", err)
+	}
 	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("ip link set lo up: %w: %s", err, out)
 	}

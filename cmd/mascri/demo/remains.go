@@ -31,10 +31,7 @@ func (d *demonstration) remains(ctx context.Context) ([]remainder, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := names("/sys/class/net/" + bridge + "/brif")
-	if err != nil {
-		return nil, err
-	}
+	ports := bridgePorts(ctx)
 	pins, err := d.ofOurPods(netnsDir, func(name string) string { return name })
 	if err != nil {
 		return nil, err
@@ -105,6 +102,22 @@ func (d *demonstration) containers(ctx context.Context) (found []string, err err
 		}
 	}
 	return found, err
+}
+
+// bridgePorts lists the host's ends of veth pairs; a bridge that is not there
+// has none. Not from sysfs: it shows the namespace that it was mounted in.
+func bridgePorts(ctx context.Context) (found []string) {
+	links, err := exec.CommandContext(ctx, "ip", "-o", "link", "show", "master", bridge).Output()
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(links)) {
+		if fields := strings.Fields(line); len(fields) > 1 {
+			name, _, _ := strings.Cut(fields[1], "@")
+			found = append(found, name)
+		}
+	}
+	return found
 }
 
 // filterElements lists what the packet filter holds in the name of our pods.

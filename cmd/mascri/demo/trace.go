@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -13,14 +14,19 @@ import (
 // the packet filter are a page, and docs/ has them in full.
 const shownLines = 3
 
+// containerID is one in full; to a reader its head says as much.
+var containerID = regexp.MustCompile(`[0-9a-f]{64}`)
+
 // printTrace prints the steps of a call in the order in which they began: who,
-// how long, and the command that would do the same by hand.
+// how long, and the command that would do the same by hand, but that IDs are
+// shortened.
 func printTrace(out io.Writer, steps []spec.Step) {
 	steps = slices.Clone(steps)
 	slices.SortStableFunc(steps, func(a, b spec.Step) int { return a.Start.Compare(b.Start) })
 	var table strings.Builder
 	for i, step := range steps {
-		lines := strings.Split(strings.TrimRight(step.Command, "\n"), "\n")
+		command := containerID.ReplaceAllStringFunc(strings.TrimRight(step.Command, "\n"), abbreviate)
+		lines := strings.Split(command, "\n")
 		if more := len(lines) - shownLines; more > 1 {
 			lines = append(lines[:shownLines], fmt.Sprintf("… and %d lines more", more))
 		}
