@@ -35,11 +35,44 @@ func addresses(result *current.Result) ([]Lease, []Route, error) {
 	return leases, routes, nil
 }
 
+// ofInterface keeps of a prevResult the addresses of the attachment's own
+// interface; those without an interface index count as its, too.
+func ofInterface(prev *current.Result, cfg Config) *current.Result {
+	own := *prev
+	own.IPs = nil
+	for _, ip := range prev.IPs {
+		if i := ip.Interface; i != nil && *i >= 0 && *i < len(prev.Interfaces) {
+			if of := prev.Interfaces[*i]; of.Sandbox == "" || of.Name != cfg.Attachment.IfName {
+				continue
+			}
+		}
+		own.IPs = append(own.IPs, ip)
+	}
+	return &own
+}
+
+// appended puts what ADD made behind what the plugins before it in the chain
+// reported, which must stay in the result (SPEC section 2, "ADD").
+func appended(prev, own *current.Result) *current.Result {
+	if prev == nil {
+		return own
+	}
+	for _, ip := range own.IPs {
+		ip.Interface = current.Int(len(prev.Interfaces) + podIndex)
+	}
+	own.Interfaces = append(append([]*current.Interface(nil), prev.Interfaces...), own.Interfaces...)
+	own.IPs = append(append([]*current.IPConfig(nil), prev.IPs...), own.IPs...)
+	own.Routes = append(append([]*types.Route(nil), prev.Routes...), own.Routes...)
+	if own.DNS.IsEmpty() {
+		own.DNS = prev.DNS
+	}
+	return own
+}
+
 // dns prefers the configuration's settings to the IPAM plugin's.
 func dns(cfg Config, ipam types.DNS) types.DNS {
-	d := cfg.DNS
-	if len(d.Nameservers) > 0 || d.Domain != "" || len(d.Search) > 0 || len(d.Options) > 0 {
-		return d
+	if !cfg.DNS.IsEmpty() {
+		return cfg.DNS
 	}
 	return ipam
 }

@@ -47,31 +47,40 @@ func described(link netlink.Link, sandbox string) *current.Interface {
 	return &current.Interface{Name: attrs.Name, Mac: attrs.HardwareAddr.String(), Mtu: attrs.MTU, Sandbox: sandbox}
 }
 
-// checkInterfaces compares the interfaces that ADD reported with the kernel's.
-// The container's MAC becomes part of the configuration: whoever chose it, the
-// spoof check is about that one.
+// checkInterfaces looks for every interface that the prevResult puts into this
+// host or this pod. The container's MAC becomes part of the configuration:
+// whoever chose it, the spoof check is about that one.
 func (k *kernel) checkInterfaces(cfg Config, prev *current.Result) (Config, error) {
 	for _, reported := range prev.Interfaces {
-		if reported.Sandbox != "" && (reported.Sandbox != cfg.Netns || reported.Name != cfg.Attachment.IfName) {
-			continue // another attachment's, or another namespace's
-		}
 		look := k.hostLink
-		if reported.Sandbox != "" {
+		switch reported.Sandbox {
+		case "":
+		case cfg.Netns:
 			look = k.podLink
-		} else if reported.Name != cfg.Bridge && reported.Name != hostEnd(cfg.Network, cfg.Attachment) {
-			continue // a later plugin of the chain made it
+		default:
+			continue // another namespace's, or the same one by another path
 		}
 		link, err := look(reported.Name)
 		if err != nil {
 			return cfg, spec.Errorf(spec.CheckFailed, "interface %s of the prevResult: %w", reported.Name, err)
 		}
 		mac := link.Attrs().HardwareAddr
-		if reported.Mac != "" && !strings.EqualFold(reported.Mac, mac.String()) {
+		if reported.Mac != "" && !isZeroText(reported.Mac) && !strings.EqualFold(reported.Mac, mac.String()) {
 			return cfg, spec.Errorf(spec.CheckFailed, "interface %s has MAC %s, ADD reported %s", reported.Name, mac, reported.Mac)
 		}
-		if reported.Sandbox != "" {
+		if reported.Sandbox != "" && reported.Name == cfg.Attachment.IfName {
 			cfg.MAC = mac
 		}
 	}
+	if cfg.SpoofCheck && cfg.MAC == nil {
+		pod, err := k.podLink(cfg.Attachment.IfName)
+		if err != nil {
+			return cfg, spec.Errorf(spec.CheckFailed, "%w", err)
+		}
+		cfg.MAC = pod.Attrs().HardwareAddr
+	}
 	return cfg, nil
 }
+
+// isZeroText recognises the MAC that is reported for lo, where netlink has none.
+func isZeroText(mac string) bool { return strings.Trim(mac, "0:") == "" }

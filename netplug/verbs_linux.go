@@ -38,7 +38,7 @@ func add(ctx context.Context, r *spec.Request) (*current.Result, error) {
 	if err != nil {
 		return nil, errors.Join(err, detach(context.WithoutCancel(ctx), k, r, cfg))
 	}
-	return result, nil
+	return appended(r.PrevResult, result), nil
 }
 
 // lease asks the IPAM plugin; a layer 2 network has none and gets nothing.
@@ -194,10 +194,13 @@ func check(ctx context.Context, r *spec.Request) error {
 			return err
 		}
 	}
-	leases, routes, err := addresses(r.PrevResult)
+	leases, routes, err := addresses(ofInterface(r.PrevResult, cfg))
 	if err != nil {
 		return err
 	}
+	// The default route that ADD made is among the prevResult's, unless a later
+	// plugin of the chain took it away.
+	cfg.DefaultGateway = false
 	k, err := openKernel()
 	if err != nil {
 		return err
