@@ -52,10 +52,10 @@ var addRows = []Row{
 		check:       addSecondInterface,
 	},
 	{
-		ID: "add-readable-ips", Section: "2 ADD", Level: Must, Kinds: onlyInterface,
+		ID: "add-applies-addresses", Section: "2 ADD", Level: Must, Kinds: onlyInterface,
 		Requirement: "The addresses in the result are those of the interface, and the ones that an IPAM plugin determined are among them.",
 		Why:         "The runtime publishes the result's addresses; packets go to the interface's.",
-		check:       addReadableIPs,
+		check:       addAppliesAddresses,
 	},
 }
 
@@ -142,9 +142,14 @@ func decode(object map[string]any, v any) error {
 	return json.Unmarshal(b, v)
 }
 
-// inside is everything in a pod that a result can speak of.
+// inside is everything in a pod that a result can speak of. What the kernel
+// adds by itself, and some time later in the case of IPv6, is no plugin's.
 func (p *probe) inside(netns string) []any {
-	return []any{p.linksIn(netns), p.addressesIn(netns), p.routesIn(netns)}
+	addresses := slices.DeleteFunc(p.addressesIn(netns), func(a address) bool { return a.Prefix.Addr().IsLinkLocalUnicast() })
+	routes := slices.DeleteFunc(p.routesIn(netns), func(r route) bool {
+		return r.Kernel || r.Dst.Addr().IsLinkLocalUnicast() || r.Dst.Addr().IsMulticast()
+	})
+	return []any{p.linksIn(netns), addresses, routes}
 }
 
 func addPrevResultEquivalent(p *probe) {
@@ -205,7 +210,10 @@ func addAdjustsInPlace(p *probe) {
 		p.blocked("the plugins before it make no interface %s", a.ifname)
 	}
 	r := p.add(a)
-	l := p.containerLink(a)
+	l, found := find(p.linksIn(a.netns), a.ifname)
+	if !found {
+		p.violated("%s was there before ADD, and is not after it", a.ifname)
+	}
 	for _, ip := range r.IPs {
 		prefix, err := netip.ParsePrefix(ip.Address)
 		if err == nil && !slices.Contains(p.addressesIn(a.netns), address{l.Index, prefix}) {
@@ -237,7 +245,7 @@ func addSecondInterface(p *probe) {
 	}
 }
 
-func addReadableIPs(p *probe) {
+func addAppliesAddresses(p *probe) {
 	a, r := p.added()
 	if len(r.IPs) == 0 {
 		p.inapplicable("the result has no addresses")

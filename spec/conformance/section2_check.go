@@ -134,9 +134,15 @@ func checkToleratesAddedRoute(p *probe) {
 	}
 	const dst = "203.0.113.0/24"
 	added := route{Dst: netip.MustParsePrefix(dst), Link: l.Index, Table: mainTable, Scope: scopeLink}
-	p.damage(a.netns, func() error { return addRoute(added) }, "ip route add %s dev %s", dst, a.ifname)
+	listed, via := map[string]any{"dst": dst}, ""
+	for _, ip := range r.IPs {
+		if gateway, err := netip.ParseAddr(ip.Gateway); err == nil && gateway.Is4() {
+			added.Gateway, added.Scope, listed["gw"], via = gateway, scopeUniverse, ip.Gateway, " via "+ip.Gateway
+		}
+	}
+	p.damage(a.netns, func() error { return addRoute(added) }, "ip route add %s%s dev %s", dst, via, a.ifname)
 	known, _ := r.raw["routes"].([]any) // absent means none
-	final := r.with("routes", append(slices.Clone(known), map[string]any{"dst": dst}))
+	final := r.with("routes", append(slices.Clone(known), any(listed)))
 	p.accepts(p.call("CHECK", a, set("prevResult", final)), "CHECK after a later plugin added a route and listed it")
 	p.accepts(p.call("CHECK", a), "CHECK after a later plugin added a route and did not list it")
 }

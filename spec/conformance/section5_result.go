@@ -27,7 +27,7 @@ var resultRows = []Row{
 		check:       resultAllInterfaces,
 	},
 	{
-		ID: "result-mac", Section: "5 ADD Success", Level: Must, Kinds: withLinks,
+		ID: "result-mac", Section: "5 ADD Success", Level: Must, Kinds: onlyInterface,
 		Requirement: "mac is the hardware address that the interface has.",
 		Why:         "Static neighbour entries and filters are made from it.",
 		check:       resultMAC,
