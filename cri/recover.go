@@ -90,5 +90,10 @@ func (s *Server) recoverUnconnected(ctx context.Context, sandbox sandbox) (kept 
 
 func (s *Server) removeHalfMade(ctx context.Context, sandbox sandbox) error {
 	s.log.Info("removing a sandbox that was left half made", "pod", sandbox.pod, "sandbox", sandbox.id)
-	return s.removeSandbox(ctx, sandbox)
+	// Not stopped first: should the removal fail, the next attempt must still
+	// be able to tell it from a sandbox that somebody stopped.
+	if err := s.disconnect(ctx, sandbox); err != nil {
+		return err
+	}
+	return ignoreNotFound(s.remove(ctx, sandbox.id))
 }

@@ -41,7 +41,7 @@ func (s *Server) RunPodSandbox(ctx context.Context, r *runtimeapi.RunPodSandboxR
 
 // runSandbox is the way from a validated pod to a running, connected sandbox.
 // Each step that leaves something behind first says how to take it back.
-func (s *Server) runSandbox(ctx context.Context, pod pod, undo *undoStack) (id string, err error) {
+func (s *Server) runSandbox(ctx context.Context, pod pod, undo *undoStack) (string, error) {
 	// Chosen now and kept with the container, so that DEL can always be run
 	// with what ADD ran with.
 	attachment, err := s.prepareNetwork(ctx, pod)
@@ -51,7 +51,8 @@ func (s *Server) runSandbox(ctx context.Context, pod pod, undo *undoStack) (id s
 	if err := s.ensureLogDirectory(pod); err != nil {
 		return "", err
 	}
-	if id, err = s.createSandbox(ctx, pod, attachment, undo); err != nil {
+	id, err := s.createSandbox(ctx, pod, attachment, undo)
+	if err != nil {
 		return "", err
 	}
 	if err := s.start(ctx, id); err != nil {
@@ -64,7 +65,7 @@ func (s *Server) runSandbox(ctx context.Context, pod pod, undo *undoStack) (id s
 	var result podnet.Result
 	if attachment != nil {
 		undo.push("take the pod off the network", func(ctx context.Context) error {
-			return s.network.TearDownPod(ctx, id, attachment)
+			return s.network.TearDownPod(ctx, container.ID, attachment)
 		})
 		if result, err = s.connect(ctx, container, *attachment); err != nil {
 			return "", err

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/containernetworking/cni/libcni"
+
+	"github.com/mascri/mascri/spec"
 )
 
 // Config says where a Manager finds and keeps things.
@@ -148,6 +150,10 @@ func (m *Manager) SetUpPod(ctx context.Context, id, netns string, a Attachment) 
 // nor the container nor any file in the configuration directory has to exist,
 // and there may be nothing to do.
 func (m *Manager) TearDownPod(ctx context.Context, id string, a *Attachment) error {
+	// To libcni an empty ID means every container.
+	if err := spec.CheckName(id); err != nil {
+		return fmt.Errorf("tear down pod: container ID %w", err)
+	}
 	unlock, err := m.locks.lockPod(ctx, id)
 	if err != nil {
 		return fmt.Errorf("tear down pod %s: %w", id, err)
