@@ -12,18 +12,79 @@ import (
 // what it will have changed.
 type batch struct {
 	*Conn
+	read    map[string][]byte // answers to queries, by the query on the wire
 	indexes map[indexKey]*index
 	added   map[string]string // elements of this batch: what they are → where they lead
 	flows   []flow
 }
 
+func newBatch(c *Conn) *batch {
+	return &batch{Conn: c, read: map[string][]byte{}, indexes: map[indexKey]*index{}, added: map[string]string{}}
+}
+
+// A change reads the kernel's state and adds messages to a batch. It runs again
+// when the batch clashed with somebody else's.
+type change struct {
+	reads []query // what it is going to ask: asked for all changes at once
+	run   func(*batch) error
+}
+
 func (b *batch) run(queue []change) error {
+	var reads []query
 	for _, change := range queue {
-		if err := change(b); err != nil {
+		reads = append(reads, change.reads...)
+	}
+	if _, err := b.ask(reads...); err != nil {
+		return err
+	}
+	for _, change := range queue {
+		if err := change.run(b); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ask is Conn.ask that asks nothing twice: a batch is about one state.
+func (b *batch) ask(queries ...query) ([][]byte, error) {
+	var unknown []query
+	var names []string
+	asked := map[string]bool{}
+	for _, q := range queries {
+		m, err := q.message(0)
+		if err != nil {
+			return nil, err
+		}
+		name := fmt.Sprint(q.kind, " ", string(m.Data))
+		if _, ok := b.read[name]; !ok && !asked[name] {
+			unknown = append(unknown, q)
+			asked[name] = true
+		}
+		names = append(names, name)
+	}
+	if len(unknown) == 0 {
+		return b.answers(names), nil
+	}
+	objects, err := b.Conn.ask(unknown...)
+	if err != nil {
+		return nil, fmt.Errorf("read nftables: %w", err)
+	}
+	i := 0
+	for _, name := range names {
+		if asked[name] {
+			b.read[name] = objects[i]
+			delete(asked, name)
+			i++
+		}
+	}
+	return b.answers(names), nil
+}
+
+func (b *batch) answers(names []string) (objects [][]byte) {
+	for _, name := range names {
+		objects = append(objects, b.read[name])
+	}
+	return objects
 }
 
 // An index is an owner's chain: a rule for each of its elements, whose comment

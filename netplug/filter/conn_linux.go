@@ -21,10 +21,6 @@ type Conn struct {
 	queue  []change
 }
 
-// A change reads the kernel's state and adds messages to a batch. It runs again
-// when the batch clashed with somebody else's.
-type change func(*batch) error
-
 // Bounds of waiting: for one answer of the kernel, and for others to stop
 // changing what a transaction is about.
 const (
@@ -36,23 +32,28 @@ const (
 // Open connects to the packet filter of the calling thread's network namespace.
 // The Conn stays with that namespace whichever thread it is used from.
 func Open() (*Conn, error) {
-	// /proc/self would be the main thread's, which need not be the same.
-	return OpenAt("/proc/thread-self/ns/net")
+	// /proc/self would be the main thread's, which need not be the same. Being
+	// there already saves the library a thread to go there with.
+	return open("/proc/thread-self/ns/net", func(*os.File) int { return 0 })
 }
 
 // OpenAt connects to the packet filter of the network namespace at path, a file
 // of nsfs.
-func OpenAt(path string) (*Conn, error) {
+func OpenAt(path string) (*Conn, error) { return open(path, descriptor) }
+
+func open(path string, from func(*os.File) int) (*Conn, error) {
 	netns, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("open the packet filter: %w", err)
 	}
 	c := &Conn{netns: netns}
-	if err := c.dial(); err != nil {
+	if err := c.dial(from(netns)); err != nil {
 		return nil, errors.Join(err, netns.Close())
 	}
 	return c, nil
 }
+
+func descriptor(netns *os.File) int { return int(netns.Fd()) }
 
 // Close gives the socket back. What was queued and not flushed is forgotten.
 func (c *Conn) Close() error {
@@ -60,12 +61,13 @@ func (c *Conn) Close() error {
 	return errors.Join(c.nft.CloseLasting(), c.netns.Close())
 }
 
-// dial opens the socket anew; whatever was on its way to the old one is lost.
-func (c *Conn) dial() error {
+// dial opens a socket in the namespace of that descriptor; 0 is the calling
+// thread's.
+func (c *Conn) dial(netns int) error {
 	// The library takes socket options as functions of the socket it made: that
 	// is how the same one comes to serve for reading.
 	keep := func(s *netlink.Conn) error { c.socket = s; return nil }
-	nft, err := nftables.New(nftables.AsLasting(), nftables.WithNetNSFd(int(c.netns.Fd())), nftables.WithSockOptions(keep))
+	nft, err := nftables.New(nftables.AsLasting(), nftables.WithNetNSFd(netns), nftables.WithSockOptions(keep))
 	if err != nil {
 		return fmt.Errorf("open a netlink socket to nftables: %w", err)
 	}
@@ -76,7 +78,7 @@ func (c *Conn) dial() error {
 // redial replaces the socket. After an error it may still hold answers to
 // messages of the past, which the next request would take for its own.
 func (c *Conn) redial() error {
-	return errors.Join(c.nft.CloseLasting(), c.dial())
+	return errors.Join(c.nft.CloseLasting(), c.dial(descriptor(c.netns)))
 }
 
 // Flush commits all queued changes as one transaction: either everything holds
@@ -108,7 +110,7 @@ func (c *Conn) Flush() error {
 // attempt runs every change against the present state and commits the batch. It
 // returns the connections whose way has changed by it.
 func (c *Conn) attempt(queue []change) ([]flow, error) {
-	b := &batch{Conn: c, indexes: map[indexKey]*index{}, added: map[string]string{}}
+	b := newBatch(c)
 	err := b.run(queue)
 	if err == nil {
 		err = c.commit()

@@ -7,9 +7,14 @@ import (
 	"net/netip"
 
 	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
 )
 
-var bigEndian = binary.BigEndian
+// Netlink's headers are in the host's byte order, nftables' attributes are not.
+var (
+	bigEndian    = binary.BigEndian
+	nativeEndian = binary.NativeEndian
+)
 
 // object is the element as the kernel holds it. An interval of single addresses
 // is two elements, where it begins and where it has ended.
@@ -52,24 +57,38 @@ func following(address []byte) []byte {
 	return nil
 }
 
-// lookup reads the kernel's element of that key; nil where there is none. For
-// an interval, the one that exactly these ends have.
-func (c *Conn) lookup(e element) (*nftables.SetElement, error) {
-	want, err := e.object()
-	if err != nil {
-		return nil, err
-	}
-	var queries []query
-	for _, w := range want {
-		q, err := elementQuery(e.family, e.set, w)
+// queries ask for what the kernel holds under the keys of the elements.
+func queries(elements []element) (all []query, err error) {
+	for _, e := range elements {
+		objects, err := e.object()
 		if err != nil {
 			return nil, err
 		}
-		queries = append(queries, q)
+		for _, object := range objects {
+			q, err := elementQuery(e.family, e.set, object)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, q)
+		}
 	}
-	objects, err := c.ask(queries...)
+	return all, nil
+}
+
+// lookup reads the kernel's element of that key; nil where there is none. For
+// an interval, the one that has exactly these ends.
+func (b *batch) lookup(e element) (*nftables.SetElement, error) {
+	asked, err := queries([]element{e})
 	if err != nil {
-		return nil, fmt.Errorf("read %s { %s } of table %s %s: %w", e.set, e.key, e.family, Table, err)
+		return nil, err
+	}
+	objects, err := b.ask(asked...)
+	if err != nil {
+		return nil, err
+	}
+	want, err := e.object()
+	if err != nil {
+		return nil, err
 	}
 	var first *nftables.SetElement
 	for i, object := range objects {
@@ -131,49 +150,58 @@ func (b *batch) add(e element) error {
 	return b.nft.SetAddElements(libSet(e.family, e.set), objects)
 }
 
-// own ensures elements of one attachment and tells whether any was not there.
+// A taking is how an attachment came to have an element.
+type taking int
+
+const (
+	had   taking = iota // it had it already
+	found               // it was nobody's
+	took                // it was somebody else's
+)
+
+// own ensures elements of one attachment, and tells how it came by the last.
 // The newest owner has an element: a mapping that leaked must not keep the port
 // from a pod that lives.
-func (b *batch) own(o Owner, elements []element) (changed bool, err error) {
+func (b *batch) own(o Owner, elements []element) (how taking, err error) {
 	for _, e := range elements {
 		if leads, ok := b.added[string(e.family)+" "+e.reference()]; ok && leads != e.value {
-			return changed, fmt.Errorf("%s { %s } is to lead to %s and to %s: ask for it once", e.set, e.key, leads, e.value)
+			return how, fmt.Errorf("%s { %s } is to lead to %s and to %s: ask for it once", e.set, e.key, leads, e.value)
 		}
 		if !b.first(e) {
 			continue
 		}
-		taken, err := b.take(o, e)
-		if err != nil {
-			return changed, err
+		if how, err = b.take(o, e); err != nil {
+			return how, err
 		}
-		changed = changed || taken
 	}
-	return changed, nil
+	return how, nil
 }
 
-// take makes the element the owner's, whoever has it, and tells whether it was
-// somebody else's or nobody's.
-func (b *batch) take(o Owner, e element) (taken bool, err error) {
-	found, err := b.lookup(e)
+// take makes the element the owner's, whoever has it.
+func (b *batch) take(o Owner, e element) (how taking, err error) {
+	present, err := b.lookup(e)
 	if err != nil {
-		return false, err
+		return had, err
 	}
 	want, err := e.object()
 	if err != nil {
-		return false, err
+		return had, err
 	}
-	if found != nil && found.Comment == e.comment && bytes.Equal(found.Val, want[0].Val) {
-		return false, b.record(e, o.chain())
-	}
-	if found != nil {
-		if err := b.evict(o, e, ownerKey(found.Comment)); err != nil {
-			return false, err
+	switch {
+	case present == nil:
+		how = found
+	case present.Comment == e.comment && bytes.Equal(present.Val, want[0].Val):
+		return had, b.record(e, o.chain())
+	default:
+		how = took
+		if err := b.evict(o, e, ownerKey(present.Comment)); err != nil {
+			return how, err
 		}
 	}
 	if err := b.nft.SetAddElements(libSet(e.family, e.set), want); err != nil {
-		return false, err
+		return how, err
 	}
-	return true, b.record(e, o.chain())
+	return how, b.record(e, o.chain())
 }
 
 // evict removes an element that is in the way, and the former owner's record of it.
@@ -199,9 +227,9 @@ func (b *batch) remove(e element) error {
 }
 
 // verify says what of the elements the kernel does not hold.
-func (c *Conn) verify(elements []element) error {
+func (b *batch) verify(elements []element) error {
 	for _, e := range elements {
-		found, err := c.lookup(e)
+		found, err := b.lookup(e)
 		if err != nil {
 			return err
 		}
@@ -213,13 +241,12 @@ func (c *Conn) verify(elements []element) error {
 }
 
 // verifyOwned is verify, and that the owner still has them.
-func (c *Conn) verifyOwned(o Owner, elements []element) error {
-	if err := c.verify(elements); err != nil {
+func (b *batch) verifyOwned(o Owner, elements []element) error {
+	if err := b.verify(elements); err != nil {
 		return err
 	}
-	b := &batch{Conn: c, indexes: map[indexKey]*index{}}
 	for _, e := range elements {
-		found, err := c.lookup(e)
+		found, err := b.lookup(e)
 		if err != nil {
 			return err
 		}
@@ -228,7 +255,7 @@ func (c *Conn) verifyOwned(o Owner, elements []element) error {
 			return err
 		}
 		switch {
-		case found == nil || ownerKey(found.Comment) != o.key():
+		case ownerKey(found.Comment) != o.key():
 			return fmt.Errorf("%s of table %s %s has { %s } for another attachment", e.set, e.family, Table, e.key)
 		case !bytes.Equal(found.Val, want[0].Val):
 			return fmt.Errorf("%s of table %s %s leads { %s } elsewhere than to %s", e.set, e.family, Table, e.key, e.value)
@@ -267,8 +294,10 @@ func (b *batch) overlap(e element) error {
 		for _, other := range elements {
 			start, ok := netip.AddrFromSlice(other.Key)
 			if ok && !other.IntervalEnd && want.Contains(start) {
-				return fmt.Errorf("%s overlaps a network that starts at %s (%s): give the networks prefixes that are equal or apart",
-					want, start, other.Comment)
+				// Another ADD may have added the very network since the lookup:
+				// then it is worth looking again (clashed).
+				return fmt.Errorf("%s overlaps a network that starts at %s (%s): give the networks prefixes that are equal or apart: %w",
+					want, start, other.Comment, unix.EEXIST)
 			}
 		}
 	}

@@ -40,9 +40,9 @@ const (
 
 	ctaProtoNum, ctaProtoSrc, ctaProtoDst = 1, 2, 3
 
-	ctaFilterOrig = 1
-	// Compare the protocol and the destination port of the original direction.
-	ctaFilterProto, ctaFilterPort = 1 << 3, 1 << 5
+	ctaFilterOrig, ctaFilterReply = 1, 2
+	// What of a tuple to compare.
+	byProtocol, byDestinationPort, bySource = 1 << 3, 1 << 5, 1 << 0
 
 	ctGet, ctDelete = 1, 2
 )
@@ -53,10 +53,7 @@ func (c *Conn) forget(flows []flow) error {
 	if len(flows) == 0 {
 		return nil
 	}
-	t := &tracker{netns: c.netns, socket: c.socket}
-	if err := t.socket.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
-		return err
-	}
+	t := &tracker{Conn: c, lists: map[string][]connection{}}
 	for _, f := range flows {
 		if err := t.forgetFlow(f); err != nil {
 			err = fmt.Errorf("forget connections to host port %s/%d: %w", f.Protocol, f.HostPort.HostPort, err)
@@ -69,9 +66,9 @@ func (c *Conn) forget(flows []flow) error {
 // A tracker talks to connection tracking, over the packet filter's socket: both
 // are subsystems of one netlink protocol.
 type tracker struct {
-	netns  *os.File
-	socket *netlink.Conn
-	local  map[netip.Addr]bool // addresses of the host, read when needed
+	*Conn
+	local map[netip.Addr]bool     // addresses of the host, read when needed
+	lists map[string][]connection // answers, by what was asked
 }
 
 func (t *tracker) forgetFlow(f flow) error {
@@ -87,7 +84,8 @@ func (t *tracker) forgetFlow(f flow) error {
 		if !stale {
 			continue
 		}
-		_, err = t.socket.Execute(conntrack(f.Family(), ctDelete, netlink.Acknowledge, c.id...))
+		request := conntrack(f.Family(), ctDelete, netlink.Acknowledge, c.id...)
+		err = t.exchange([]netlink.Message{request}, func(a answer) (bool, error) { return true, a.err })
 		if err != nil && !errors.Is(err, unix.ENOENT) {
 			return err
 		}
@@ -144,31 +142,51 @@ type tuple struct {
 	src, dst netip.AddrPort
 }
 
-// list reads the connections to the flow's port, filtered by the kernel.
+// list reads the connections that may be stale. The kernel walks its whole
+// table for it, milliseconds on a large host, so it filters and we ask once for
+// all ports of a pod.
 func (t *tracker) list(f flow) ([]connection, error) {
-	port := binary.BigEndian.AppendUint16(nil, f.HostPort.HostPort)
-	request := conntrack(f.Family(), ctGet, netlink.Dump,
-		nested(ctaTupleOrig, nested(ctaTupleProto,
-			netlink.Attribute{Type: ctaProtoNum, Data: []byte{byte(f.Protocol)}},
-			netlink.Attribute{Type: ctaProtoDst, Data: port})),
-		nested(ctaFilter, netlink.Attribute{Type: ctaFilterOrig,
-			Data: binary.NativeEndian.AppendUint32(nil, ctaFilterProto|ctaFilterPort)}))
-	received, err := t.socket.Execute(request)
+	request := conntrack(f.Family(), ctGet, netlink.Dump, f.filter()...)
+	if known, ok := t.lists[string(request.Data)]; ok {
+		return known, nil
+	}
+	objects, err := t.steady(request)
 	if err != nil {
 		return nil, err
 	}
 	var all []connection
-	for _, m := range received {
-		if len(m.Data) <= nfgenmsg {
-			continue
-		}
-		c, err := decodeConnection(m.Data[nfgenmsg:])
+	for _, object := range objects {
+		c, err := decodeConnection(object)
 		if err != nil {
 			return nil, fmt.Errorf("decode a connection: %w", err)
 		}
 		all = append(all, c)
 	}
+	t.lists[string(request.Data)] = all
 	return all, nil
+}
+
+// filter selects connections to the host port, or of a mapping that is gone,
+// those that the pod answers. Linux compares IPv6 addresses the wrong way round
+// here (ctnetlink_filter_match_tuple, at least until 6.18), so that IPv6 goes by
+// the port in either case.
+func (f flow) filter() []netlink.Attribute {
+	if f.gone && f.Family() == IPv4 {
+		return filtered(ctaTupleReply, ctaFilterReply, bySource, nested(ctaTupleIP,
+			netlink.Attribute{Type: ctaIPv4Src, Data: f.Pod.Addr().Unmap().AsSlice()}))
+	}
+	port := binary.BigEndian.AppendUint16(nil, f.HostPort.HostPort)
+	return filtered(ctaTupleOrig, ctaFilterOrig, byProtocol|byDestinationPort, nested(ctaTupleProto,
+		netlink.Attribute{Type: ctaProtoNum, Data: []byte{byte(f.Protocol)}},
+		netlink.Attribute{Type: ctaProtoDst, Data: port}))
+}
+
+// filtered asks for connections with a direction that looks like the tuple.
+func filtered(direction, flags uint16, compare uint32, tuple netlink.Attribute) []netlink.Attribute {
+	return []netlink.Attribute{
+		nested(direction, tuple),
+		nested(ctaFilter, netlink.Attribute{Type: flags, Data: binary.NativeEndian.AppendUint32(nil, compare)}),
+	}
 }
 
 // conntrack is a message to connection tracking.

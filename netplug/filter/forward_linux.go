@@ -23,7 +23,7 @@ func (a ForwardAccept) Apply(c *Conn) error {
 	if err := a.validate(); err != nil {
 		return err
 	}
-	c.queue = append(c.queue, a.write)
+	c.queue = append(c.queue, change{a.chainQueries(), a.write})
 	return nil
 }
 
@@ -38,7 +38,7 @@ func (a ForwardAccept) validate() error {
 }
 
 func (a ForwardAccept) write(b *batch) error {
-	chain, missing, err := a.missing(b.Conn)
+	chain, missing, err := a.missing(b)
 	if err != nil {
 		return fmt.Errorf("accept forwarding of bridge %s: %w", a.Bridge, err)
 	}
@@ -55,7 +55,7 @@ func (a ForwardAccept) Check(c *Conn) error {
 	if err := a.validate(); err != nil {
 		return err
 	}
-	chain, missing, err := a.missing(c)
+	chain, missing, err := a.missing(newBatch(c))
 	if err != nil {
 		return fmt.Errorf("accept forwarding of bridge %s: %w", a.Bridge, err)
 	}
@@ -71,12 +71,12 @@ var direction = map[expr.MetaKey]string{expr.MetaKeyOIFNAME: "-o", expr.MetaKeyI
 // missing names the chain that has to have the rules, and which it lacks. No
 // chain means that nothing on this host drops what it forwards, as far as the
 // tables of iptables go.
-func (a ForwardAccept) missing(c *Conn) (chain string, keys []expr.MetaKey, err error) {
-	chain, err = a.chain(c)
+func (a ForwardAccept) missing(b *batch) (chain string, keys []expr.MetaKey, err error) {
+	chain, err = a.chain(b)
 	if err != nil || chain == "" {
 		return chain, nil, err
 	}
-	rules, err := c.rules(a.Family, filterTable, chain)
+	rules, err := b.rules(a.Family, filterTable, chain)
 	if err != nil {
 		return chain, nil, err
 	}
@@ -89,8 +89,8 @@ func (a ForwardAccept) missing(c *Conn) (chain string, keys []expr.MetaKey, err 
 }
 
 // chain is where a packet that is forwarded can be saved from being dropped.
-func (a ForwardAccept) chain(c *Conn) (string, error) {
-	found, err := c.ask(chainQuery(a.Family, filterTable, dockerChain), chainQuery(a.Family, filterTable, forwardChain))
+func (a ForwardAccept) chain(b *batch) (string, error) {
+	found, err := b.ask(a.chainQueries()...)
 	if err != nil {
 		return "", fmt.Errorf("look for the chains of %s: %w", a.Family.iptables(), err)
 	}
@@ -100,7 +100,7 @@ func (a ForwardAccept) chain(c *Conn) (string, error) {
 	}
 	jumps := false
 	if found[0] != nil && forward.hook {
-		if jumps, err = a.jumps(c); err != nil {
+		if jumps, err = a.jumps(b); err != nil {
 			return "", err
 		}
 	}
@@ -113,10 +113,14 @@ func (a ForwardAccept) chain(c *Conn) (string, error) {
 	return "", nil
 }
 
+func (a ForwardAccept) chainQueries() []query {
+	return []query{chainQuery(a.Family, filterTable, dockerChain), chainQuery(a.Family, filterTable, forwardChain)}
+}
+
 // jumps tells whether FORWARD enters DOCKER-USER: a chain that Docker left
 // behind helps nobody.
-func (a ForwardAccept) jumps(c *Conn) (bool, error) {
-	rules, err := c.rules(a.Family, filterTable, forwardChain)
+func (a ForwardAccept) jumps(b *batch) (bool, error) {
+	rules, err := b.rules(a.Family, filterTable, forwardChain)
 	if err != nil {
 		return false, err
 	}

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"time"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/userdata"
@@ -42,56 +42,39 @@ func (q query) message(flags netlink.HeaderFlags) (netlink.Message, error) {
 
 // ask sends the queries together, so that they cost one round trip, and returns
 // the attributes of each object; nil where there is none.
-func (c *Conn) ask(queries ...query) ([][]byte, error) {
+func (c *Conn) ask(queries ...query) (objects [][]byte, err error) {
+	for some := range slices.Chunk(queries, askAtOnce) {
+		answers, err := c.askSome(some)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, answers...)
+	}
+	return objects, nil
+}
+
+// askAtOnce is how many answers fit into a socket's receive buffer for certain.
+const askAtOnce = 64
+
+func (c *Conn) askSome(queries []query) (objects [][]byte, err error) {
 	var messages []netlink.Message
 	for _, q := range queries {
-		m, err := q.message(netlink.Acknowledge)
+		m, err := q.message(0)
 		if err != nil {
 			return nil, err
 		}
 		messages = append(messages, m)
 	}
-	if err := c.socket.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
-		return nil, err
-	}
-	if _, err := c.socket.SendMessages(messages); err != nil {
-		return nil, err
-	}
-	objects := make([][]byte, len(queries))
-	for i := range queries {
-		object, err := c.answer()
-		if err != nil {
-			return nil, err
+	// Without NLM_F_ACK each query has one answer: the object, or an error.
+	err = c.exchange(messages, func(a answer) (bool, error) {
+		if a.err != nil && !errors.Is(a.err, unix.ENOENT) {
+			return true, a.err
 		}
-		objects[i] = object
-	}
-	return objects, nil
+		objects = append(objects, a.object)
+		return len(objects) == len(queries), nil
+	})
+	return objects, err
 }
-
-// answer receives one object, which the kernel's acknowledgement follows; nil
-// when the kernel says that there is none.
-func (c *Conn) answer() (object []byte, err error) {
-	for {
-		received, err := c.socket.Receive()
-		if errors.Is(err, unix.ENOENT) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range received {
-			if m.Header.Type == netlink.Error {
-				return object, nil
-			}
-			if len(m.Data) > nfgenmsg {
-				object = m.Data[nfgenmsg:]
-			}
-		}
-	}
-}
-
-// nfgenmsg is the length of the header before the attributes.
-const nfgenmsg = 4
 
 // list reads all objects of a kind. A dump that a concurrent change interrupted
 // is incomplete, so it starts again; it is never taken for the whole.
@@ -100,36 +83,40 @@ func (c *Conn) list(q query) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.steady(m)
+}
+
+func (c *Conn) steady(m netlink.Message) ([][]byte, error) {
 	for range maxAttempts {
 		objects, err := c.dump(m)
 		if !errors.Is(err, unix.EINTR) {
 			return objects, err
 		}
 	}
-	return nil, fmt.Errorf("nftables changed during each of %d readings: %w", maxAttempts, unix.EINTR)
+	return nil, fmt.Errorf("what is read changed during each of %d readings: %w", maxAttempts, unix.EINTR)
 }
 
-// dump reads once. EINTR means that the result would have been inconsistent;
-// no object of the kind is no error.
-func (c *Conn) dump(m netlink.Message) ([][]byte, error) {
-	if err := c.socket.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
+// dump reads once, to the end in any case, so that nothing of it is left for
+// the next request. EINTR means that the result would have been inconsistent;
+// that what was to be listed does not exist is no error.
+func (c *Conn) dump(m netlink.Message) (objects [][]byte, err error) {
+	var failed error
+	err = c.exchange([]netlink.Message{m}, func(a answer) (bool, error) {
+		if a.err != nil {
+			failed = a.err
+		}
+		if a.object != nil {
+			objects = append(objects, a.object)
+		}
+		return a.done, nil
+	})
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	received, err := c.socket.Execute(m)
-	if errors.Is(err, unix.ENOENT) {
+	case errors.Is(failed, unix.ENOENT):
 		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var objects [][]byte
-	for _, m := range received {
-		if m.Header.Flags&netlink.DumpInterrupted != 0 {
-			return nil, unix.EINTR
-		}
-		if len(m.Data) > nfgenmsg {
-			objects = append(objects, m.Data[nfgenmsg:])
-		}
+	case failed != nil:
+		return nil, failed
 	}
 	return objects, nil
 }

@@ -16,23 +16,27 @@ import (
 // every family. For an attachment that owns nothing it reads once and writes
 // nothing. What another attachment has taken over stays.
 func RemoveOwner(c *Conn, o Owner) {
-	c.queue = append(c.queue, func(b *batch) error {
+	c.queue = append(c.queue, change{ownerQueries(o.chain()), func(b *batch) error {
 		if err := b.removeOwner(o.chain()); err != nil {
 			return fmt.Errorf("remove what %s/%s of network %s has in the packet filter: %w", o.ContainerID, o.IfName, o.Network, err)
 		}
 		return nil
-	})
+	}})
 }
 
 // ours are the families that a pod can have elements in.
 var ours = []Family{IPv4, IPv6, Bridge}
 
-func (b *batch) removeOwner(chain string) error {
-	var queries []query
+// ownerQueries ask whether the owner has anything, and in which family.
+func ownerQueries(chain string) (all []query) {
 	for _, f := range ours {
-		queries = append(queries, chainQuery(f, Table, chain))
+		all = append(all, chainQuery(f, Table, chain))
 	}
-	found, err := b.ask(queries...)
+	return all
+}
+
+func (b *batch) removeOwner(chain string) error {
+	found, err := b.ask(ownerQueries(chain)...)
 	if err != nil {
 		return err
 	}
@@ -56,9 +60,18 @@ func (b *batch) removeChain(f Family, chain string) error {
 	if len(x.rules) == 0 {
 		return b.removeUnlisted(f, chain)
 	}
+	var listed []element
 	for _, r := range x.rules {
-		set, key, _ := strings.Cut(r.reference, " ")
-		e := element{family: f, set: set, key: key}
+		listed = append(listed, listedElement(f, r.reference))
+	}
+	reads, err := queries(listed)
+	if err != nil {
+		return err
+	}
+	if _, err := b.ask(reads...); err != nil {
+		return err
+	}
+	for _, e := range listed {
 		if err := b.removeListed(e, chain); err != nil {
 			return err
 		}
@@ -69,11 +82,18 @@ func (b *batch) removeChain(f Family, chain string) error {
 	return nil
 }
 
+// listedElement is the element that an index refers to.
+func listedElement(f Family, reference string) element {
+	set, key, _ := strings.Cut(reference, " ")
+	e := element{family: f, set: set, key: key}
+	if set == mapHostPorts || set == mapHostIPs {
+		e.value = unspecified(f) // any: the key alone finds it
+	}
+	return e
+}
+
 // removeListed removes an element unless it is somebody else's by now.
 func (b *batch) removeListed(e element, chain string) error {
-	if e.set == mapHostPorts || e.set == mapHostIPs {
-		e.value = unspecified(e.family) // any: the key alone finds it
-	}
 	found, err := b.lookup(e)
 	if err != nil {
 		return err
@@ -153,14 +173,14 @@ func Collect(c *Conn, network string, keep []Owner) error {
 	goes := func(key string) bool { return strings.HasPrefix(key, networkKey(network)+"-") && !kept[key] }
 	err := c.collectListed(goes)
 	// Elements without a chain are left when somebody flushes our tables.
-	c.queue = append(c.queue, func(b *batch) error {
+	c.queue = append(c.queue, change{run: func(b *batch) error {
 		for _, f := range ours {
 			if err := b.sweep(f, goes); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}})
 	if err = errors.Join(err, c.Flush()); err != nil {
 		return fmt.Errorf("collect what network %s left in the packet filter: %w", network, err)
 	}
@@ -182,7 +202,7 @@ func (c *Conn) collectListed(goes func(key string) bool) error {
 		}
 	}
 	for n := range chains {
-		c.queue = append(c.queue, func(b *batch) error { return b.removeOwner(n) })
+		c.queue = append(c.queue, change{ownerQueries(n), func(b *batch) error { return b.removeOwner(n) }})
 		if len(c.queue) < collectAtOnce {
 			continue
 		}

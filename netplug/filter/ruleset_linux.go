@@ -19,12 +19,12 @@ func (r Ruleset) Apply(c *Conn) error {
 	if _, ok := families[r.Family]; !ok {
 		return fmt.Errorf("ruleset of family %q: use ip, ip6 or bridge", r.Family)
 	}
-	c.queue = append(c.queue, r.write)
+	c.queue = append(c.queue, change{r.chainQueries(), r.write})
 	return nil
 }
 
 func (r Ruleset) write(b *batch) error {
-	whole, err := r.probe(b.Conn)
+	whole, err := r.probe(b)
 	if err != nil || whole {
 		return err
 	}
@@ -50,25 +50,26 @@ func (r Ruleset) write(b *batch) error {
 // probe looks, in one round trip, whether every chain exists and is used as
 // often as it should be. The count covers its rules and the jumps to it, so a
 // flushed chain shows; exactly which rules there are is for Check.
-func (r Ruleset) probe(c *Conn) (whole bool, err error) {
-	var queries []query
-	var want []uint32
-	chains := r.chains()
-	for _, ch := range chains {
-		queries = append(queries, chainQuery(r.Family, Table, ch.name))
-		want = append(want, ch.uses(chains))
-	}
-	objects, err := c.ask(queries...)
+func (r Ruleset) probe(b *batch) (whole bool, err error) {
+	objects, err := b.ask(r.chainQueries()...)
 	if err != nil {
-		return false, fmt.Errorf("read the chains of table %s %s: %w", r.Family, Table, err)
+		return false, err
 	}
-	for i, object := range objects {
-		uses, err := chainUses(object)
-		if err != nil || uses != want[i] {
+	chains := r.chains()
+	for i, ch := range chains {
+		uses, err := chainUses(objects[i])
+		if err != nil || uses != ch.uses(chains) {
 			return false, err
 		}
 	}
 	return true, nil
+}
+
+func (r Ruleset) chainQueries() (queries []query) {
+	for _, ch := range r.chains() {
+		queries = append(queries, chainQuery(r.Family, Table, ch.name))
+	}
+	return queries
 }
 
 // uses is how often the kernel counts the chain as used.

@@ -29,53 +29,76 @@ func (m MasqueradeAll) Check(c *Conn) error {
 }
 
 // Apply queues the mapping, in place of one that another attachment left.
-// Connections that went elsewhere until now are forgotten after the commit.
+// Connections that go elsewhere until now are forgotten after the commit.
 func (h HostPort) Apply(c *Conn) error {
 	if err := h.Validate(); err != nil {
-		return fmt.Errorf("host port %s/%d: %w", h.Protocol, h.HostPort, err)
+		return h.failed(err)
 	}
-	c.queue = append(c.queue, func(b *batch) error {
-		changed, err := b.own(h.Owner, h.elements())
+	reads, err := ownedQueries(h.Owner, h.elements())
+	if err != nil {
+		return h.failed(err)
+	}
+	c.queue = append(c.queue, change{reads, func(b *batch) error {
+		how, err := b.own(h.Owner, h.elements())
 		if err != nil {
-			return fmt.Errorf("host port %s/%d: %w", h.Protocol, h.HostPort, err)
+			return h.failed(err)
 		}
-		if changed {
+		// A TCP connection from before the mapping goes to the host itself, and is
+		// somebody's session; a UDP client does not notice that it should start anew.
+		if how == took || how == found && h.Protocol == UDP {
 			b.flows = append(b.flows, flow{HostPort: h})
 		}
 		return nil
-	})
+	}})
 	return nil
 }
 
 // Check says what is missing of the mapping, or who has it instead.
 func (h HostPort) Check(c *Conn) error {
-	err := h.Validate()
+	if err := h.Validate(); err != nil {
+		return h.failed(err)
+	}
+	return h.failed(newBatch(c).verifyOwned(h.Owner, h.elements()))
+}
+
+// failed names the mapping that an error is about.
+func (h HostPort) failed(err error) error {
 	if err == nil {
-		err = c.verifyOwned(h.Owner, h.elements())
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("host port %s/%d: %w", h.Protocol, h.HostPort, err)
-	}
-	return nil
+	return fmt.Errorf("host port %s/%d: %w", h.Protocol, h.HostPort, err)
 }
 
 // Apply queues the check of what the interface sends.
 func (s SpoofCheck) Apply(c *Conn) error {
-	c.queue = append(c.queue, func(b *batch) error {
-		if _, err := b.own(s.Owner, s.elements()); err != nil {
-			return fmt.Errorf("spoof check of %s: %w", s.Interface, err)
-		}
-		return nil
-	})
+	reads, err := ownedQueries(s.Owner, s.elements())
+	if err != nil {
+		return s.failed(err)
+	}
+	c.queue = append(c.queue, change{reads, func(b *batch) error {
+		_, err := b.own(s.Owner, s.elements())
+		return s.failed(err)
+	}})
 	return nil
 }
 
 // Check says what is missing of it.
 func (s SpoofCheck) Check(c *Conn) error {
-	if err := c.verifyOwned(s.Owner, s.elements()); err != nil {
-		return fmt.Errorf("spoof check of %s: %w", s.Interface, err)
+	return s.failed(newBatch(c).verifyOwned(s.Owner, s.elements()))
+}
+
+// failed names the interface that an error is about.
+func (s SpoofCheck) failed(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("spoof check of %s: %w", s.Interface, err)
+}
+
+// ownedQueries ask for an attachment's elements and for their index.
+func ownedQueries(o Owner, elements []element) ([]query, error) {
+	all, err := queries(elements)
+	return append(all, chainQuery(elements[0].family, Table, o.chain())), err
 }
 
 // applyShared queues elements of a network. They are made only once they are
@@ -84,12 +107,16 @@ func (c *Conn) applyShared(what string, invalid error, elements func() []element
 	if invalid != nil {
 		return fmt.Errorf("%s: %w", what, invalid)
 	}
-	c.queue = append(c.queue, func(b *batch) error {
+	reads, err := queries(elements())
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	c.queue = append(c.queue, change{reads, func(b *batch) error {
 		if err := b.share(elements()); err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		return nil
-	})
+	}})
 	return nil
 }
 
@@ -97,7 +124,7 @@ func (c *Conn) checkShared(what string, invalid error, elements func() []element
 	if invalid != nil {
 		return fmt.Errorf("%s: %w", what, invalid)
 	}
-	if err := c.verify(elements()); err != nil {
+	if err := newBatch(c).verify(elements()); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
