@@ -73,10 +73,12 @@ func TestOverwrittenInPlace(t *testing.T) {
 
 func TestIndexIsOnlyACache(t *testing.T) {
 	for name, damage := range map[string]func(n *node) error{
-		"gone":          func(n *node) error { return os.RemoveAll(filepath.Join(n.dir, privateDir)) },
-		"owners gone":   func(n *node) error { return os.RemoveAll(filepath.Join(n.dir, privateDir, "net", "owners")) },
-		"network gone":  func(n *node) error { return os.RemoveAll(n.path("")) },
-		"bitmap broken": func(n *node) error { return os.WriteFile(filepath.Join(n.dir, privateDir, "net", "used", "10.1.0.0"), nil, 0o600) },
+		"gone":         func(n *node) error { return os.RemoveAll(filepath.Join(n.dir, privateDir)) },
+		"owners gone":  func(n *node) error { return os.RemoveAll(filepath.Join(n.dir, privateDir, "net", "owners")) },
+		"network gone": func(n *node) error { return os.RemoveAll(n.path("")) },
+		"bitmap broken": func(n *node) error {
+			return os.WriteFile(filepath.Join(n.dir, privateDir, "net", "used", "10.1.0.0"), nil, 0o600)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, `"subnet":"10.1.2.0/24"`)

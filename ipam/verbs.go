@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"syscall"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -232,7 +231,10 @@ func (s *store) writable() error {
 		return err
 	}
 	probe := s.index.temporary()
-	if err := replaceFile(probe+"."+strconv.Itoa(os.Getpid()), probe, []byte("probe")); err != nil {
+	if err := removeFile(probe); err != nil { // a killed command's
+		return err
+	}
+	if err := createFile(probe, []byte("probe")); err != nil {
 		return err
 	}
 	return removeFile(probe)
