@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,28 +104,49 @@ func (r *Request) execute(ctx context.Context, path, command string) ([]byte, er
 	}
 }
 
-// start bounds the delegate also when a grandchild keeps its pipes open.
+// start runs the plugin and returns what it printed. It is bounded also when a
+// grandchild keeps the pipes open (WaitDelay). Config and result pass through
+// the pipes in this goroutine: a plugin reads all of stdin before it answers,
+// and every further goroutine is a thread to start.
 func (r *Request) start(ctx context.Context, path, command string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, delegateTimeout)
 	defer cancel()
-	var stdout bytes.Buffer
 	cmd := exec.CommandContext(ctx, path)
 	cmd.Env = r.environment(command)
-	cmd.Stdin = bytes.NewReader(r.Config)
-	cmd.Stdout, cmd.Stderr = &stdout, r.stderr
+	cmd.Stderr = r.stderr
 	cmd.WaitDelay = time.Second
-	err := cmd.Run()
+	stdin, inErr := cmd.StdinPipe()
+	stdout, outErr := cmd.StdoutPipe()
+	if err := errors.Join(inErr, outErr); err != nil {
+		return nil, fmt.Errorf("start %s: %w", path, err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", path, err)
+	}
+	_, writeErr := stdin.Write(r.Config)
+	out, readErr := readAll(stdin, stdout)
+	err := cmd.Wait()
 	if ctx.Err() != nil {
 		return nil, Errorf(TryAgain, "%s %s was stopped: %w", path, command, ctx.Err())
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return nil, pluginError(path, stdout.Bytes(), exit)
+		return nil, pluginError(path, out, exit)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("start %s: %w", path, err)
+	if errors.Is(writeErr, syscall.EPIPE) { // it did not want to know
+		writeErr = nil
 	}
-	return stdout.Bytes(), nil
+	if err := errors.Join(err, writeErr, readErr); err != nil {
+		return nil, fmt.Errorf("talk to %s: %w", path, err)
+	}
+	return out, nil
+}
+
+// readAll ends the input and reads the whole output.
+func readAll(stdin io.Closer, stdout io.Reader) ([]byte, error) {
+	closeErr := stdin.Close()
+	out, err := io.ReadAll(io.LimitReader(stdout, maxConfig))
+	return out, errors.Join(closeErr, err)
 }
 
 // environment is the caller's with CNI_COMMAND replaced.

@@ -1,0 +1,143 @@
+//go:build bench
+
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// referenceVersion is the version of the reference plugins to compare with.
+const referenceVersion = "v1.9.1"
+
+// node is a network namespace that stands for a node. Everything that is
+// started from the test's goroutine runs in it.
+type node struct {
+	*testing.T
+	ours, reference string // directories of plugins
+	data            string
+	pods            []*os.File
+}
+
+// newNode moves the test's thread into a namespace that ends with the test.
+func newNode(t *testing.T) *node {
+	t.Helper()
+	ours, reference := programs(t)
+	runtime.LockOSThread() // never unlocked: the namespace goes with the thread
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatalf("unshare the network namespace (needs root): %v", err)
+	}
+	n := &node{T: t, ours: ours, reference: reference, data: t.TempDir()}
+	n.sh("ip link set lo up")
+	t.Cleanup(n.release)
+	return n
+}
+
+// pod makes a network namespace and returns its path.
+func (n *node) pod() string {
+	n.Helper()
+	opened := make(chan *os.File)
+	go func() {
+		runtime.LockOSThread() // and never unlocked
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			opened <- nil
+			return
+		}
+		f, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			f = nil
+		}
+		opened <- f
+	}()
+	f := <-opened
+	if f == nil {
+		n.Fatal("make a pod's namespace")
+	}
+	n.pods = append(n.pods, f)
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd())
+}
+
+// release closes the pods' namespaces.
+func (n *node) release() {
+	for _, f := range n.pods {
+		f.Close()
+	}
+	n.pods = nil
+}
+
+func (n *node) sh(command string) string {
+	n.Helper()
+	out, err := exec.Command("sh", "-ec", command).CombinedOutput()
+	if err != nil {
+		n.Fatalf("%s: %v\n%s", command, err, out)
+	}
+	return string(out)
+}
+
+// execution is one start of a plugin.
+type execution struct {
+	dir, plugin, command, id, netns, config string
+}
+
+// run starts the plugin and returns how long it took from fork to exit, and
+// what it printed.
+func (n *node) run(e execution) (time.Duration, string) {
+	n.Helper()
+	took, out, err := e.try()
+	if err != nil {
+		n.Fatalf("%s %s %s: %v\n%s", e.plugin, e.command, e.id, err, out)
+	}
+	return took, out
+}
+
+func (e execution) try() (time.Duration, string, error) {
+	cmd := exec.Command(filepath.Join(e.dir, e.plugin))
+	cmd.Env = append(os.Environ(), "CNI_COMMAND="+e.command, "CNI_CONTAINERID="+e.id, "CNI_NETNS="+e.netns,
+		"CNI_IFNAME=eth0", "CNI_PATH="+e.dir)
+	cmd.Stdin = strings.NewReader(e.config)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	start := time.Now()
+	err := cmd.Run()
+	return time.Since(start), out.String(), err
+}
+
+// programs builds the plugins of both sides, ours as `make build` does.
+func programs(t *testing.T) (ours, reference string) {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours = filepath.Join(cache, "mascri", "bench", "ours")
+	reference = filepath.Join(cache, "mascri", "reference-"+referenceVersion)
+	build(t, ours, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", ours+"/", "github.com/mascri/mascri/cmd/netplug", "github.com/mascri/mascri/cmd/ipam")
+	if _, err := os.Stat(filepath.Join(reference, "portmap")); err != nil {
+		const plugins = "github.com/containernetworking/plugins/plugins/"
+		for _, p := range []string{"main/bridge", "ipam/host-local", "main/loopback", "meta/portmap"} {
+			build(t, reference, "go", "install", "-trimpath", "-ldflags", "-s -w", plugins+p+"@"+referenceVersion)
+		}
+	}
+	return ours, reference
+}
+
+func build(t *testing.T, dir string, command ...string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOBIN="+dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(command, " "), err, out)
+	}
+}
