@@ -104,17 +104,15 @@ func (r *Request) execute(ctx context.Context, path, command string) ([]byte, er
 	}
 }
 
-// start runs the plugin and returns what it printed. It is bounded also when a
-// grandchild keeps the pipes open (WaitDelay). Config and result pass through
-// the pipes in this goroutine: a plugin reads all of stdin before it answers,
-// and every further goroutine is a thread to start.
+// start runs the plugin and returns what it printed. Config and result pass
+// through the pipes in this goroutine: a plugin reads all of stdin before it
+// answers, and every further goroutine is a thread to start.
 func (r *Request) start(ctx context.Context, path, command string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, delegateTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path)
 	cmd.Env = r.environment(command)
 	cmd.Stderr = r.stderr
-	cmd.WaitDelay = time.Second
 	stdin, inErr := cmd.StdinPipe()
 	stdout, outErr := cmd.StdoutPipe()
 	if err := errors.Join(inErr, outErr); err != nil {
@@ -123,6 +121,8 @@ func (r *Request) start(ctx context.Context, path, command string) ([]byte, erro
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
+	// A grandchild may hold the pipe long after the plugin was killed.
+	defer context.AfterFunc(ctx, func() { stdout.Close() })() //nolint:errcheck // what matters is that reading ends
 	_, writeErr := stdin.Write(r.Config)
 	out, readErr := readAll(stdin, stdout)
 	err := cmd.Wait()

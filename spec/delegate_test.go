@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func mustCIDR(t *testing.T, s string) net.IPNet {
@@ -60,6 +61,20 @@ func TestDelegateErrorsNameTheCulprit(t *testing.T) {
 	r.Path = nil
 	if _, err := r.Delegate(context.Background(), "GC", "child"); CodeOf(err) != InvalidEnv || !strings.Contains(err.Error(), "CNI_PATH") {
 		t.Errorf("without CNI_PATH: %v", err)
+	}
+}
+
+// TestDelegateWithAGrandchild: what a plugin leaves running cannot keep us.
+func TestDelegateWithAGrandchild(t *testing.T) {
+	r, _ := delegate(t, `sleep 60 & exit 0`)
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	if _, err := r.Delegate(ctx, "STATUS", "child"); CodeOf(err) != TryAgain {
+		t.Errorf("a delegate that never closes its output: %v", err)
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("it took %s", took)
 	}
 }
 
