@@ -108,10 +108,12 @@ image: ## build the daemon's container image, from nothing but its programs
 # What the container shares with the engine's machine: the engine's socket; its
 # network namespaces, new ones as they appear (rslave); the pods' resolv.conf in
 # its data directory; and our pins of those namespaces, which must be seen
-# outside and outlive the container (rshared).
+# outside and outlive the container (rshared). Where the engine itself has not
+# every privilege, PRIVILEGES can name those that are needed; see docs/mac.md.
+PRIVILEGES ?= --privileged
 .PHONY: run-in-docker
 run-in-docker: image ## run the daemon in a container on the engine's machine
-	$(DOCKER) run --detach --name mascri --privileged --pid host --network host \
+	$(DOCKER) run --detach --name mascri $(PRIVILEGES) --pid host --network host \
 		--volume /var/run/docker.sock:/var/run/docker.sock \
 		--volume /var/run/docker/netns:/var/run/docker/netns:rslave \
 		--volume $$($(DOCKER) info --format '{{.DockerRootDir}}:{{.DockerRootDir}}') \

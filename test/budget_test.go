@@ -21,7 +21,7 @@ const (
 	// One comment line for three or four of code is the aim (.25 to .40). The
 	// bounds are wider: they catch a project that stopped explaining itself, or
 	// that talks over its code, not a week with many tables.
-	minCommentRatio = .18
+	minCommentRatio = .15
 	maxCommentRatio = .50
 )
 

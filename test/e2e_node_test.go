@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -54,11 +56,36 @@ func newNode(t *testing.T) *node {
 		n.removeAll()
 		n.stopDaemon(syscall.SIGTERM)
 		n.assertNothingLeft()
+		n.forgetNetwork()
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
 	})
 	return n
+}
+
+// within is the same node for a subtest, which then fails in its own name.
+func (n *node) within(t *testing.T) *node {
+	inner := *n
+	inner.t = t
+	return &inner
+}
+
+// forgetNetwork removes what the node's pods shared: no pod's removal does, and
+// the next test's network may have another gateway.
+func (n *node) forgetNetwork() {
+	n.t.Helper()
+	links, err := net.Interfaces()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	ctx, cancel := testContext()
+	defer cancel()
+	for _, link := range links {
+		if strings.HasPrefix(link.Name, "mascri") {
+			output(n.t, ctx, "ip", "link", "delete", link.Name)
+		}
+	}
 }
 
 // configure puts a network configuration into place as tools do it: written

@@ -106,11 +106,12 @@ func TestRefusals(t *testing.T) {
 	n := newNode(t)
 	for name, r := range refusals {
 		t.Run(name, func(t *testing.T) {
+			n := n.within(t)
 			n.configure("10-mascri.conflist", conflist(t))
 			if r.conflist != "" {
 				n.configure("10-mascri.conflist", r.conflist)
 			}
-			request := &runtimeapi.RunPodSandboxRequest{Config: podConfig("refused")}
+			request := &runtimeapi.RunPodSandboxRequest{Config: podConfig(strings.ReplaceAll(name, " ", "-"))}
 			if r.change != nil {
 				r.change(request.Config)
 			} else if r.conflist == "" {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/mascri/mascri/cri/docker"
@@ -87,21 +88,35 @@ func (n *node) leases() (held []string) {
 	return held
 }
 
-// namespaceMounts lists the mounts of network namespaces (nsfs) on this machine
-// but for Docker's own.
+// namespaceMounts lists the mounts of network namespaces (nsfs) that came with
+// pods: neither Docker's own, nor the tests' outside, nor what this machine's
+// mount namespace inherited.
 func (n *node) namespaceMounts() (paths []string) {
 	n.t.Helper()
-	table, err := os.ReadFile("/proc/self/mountinfo")
+	all, err := nsfsMounts()
 	if err != nil {
 		n.t.Fatal(err)
 	}
+	return slices.DeleteFunc(all, func(path string) bool {
+		return strings.Contains(path, "/docker/") || path == outsidePath || slices.Contains(inheritedMounts, path)
+	})
+}
+
+// inheritedMounts are the mounts of namespaces that were there before any pod.
+var inheritedMounts []string
+
+// nsfsMounts lists where namespaces are mounted (proc_pid_mountinfo(5)).
+func nsfsMounts() (paths []string, err error) {
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
 	for line := range strings.Lines(string(table)) {
-		fields := strings.Fields(line)
-		if len(fields) > 4 && strings.Contains(line, " - nsfs ") && !strings.Contains(fields[4], "/docker/") && !strings.Contains(fields[4], outsideNetns) {
+		if fields := strings.Fields(line); len(fields) > 4 && strings.Contains(line, " - nsfs ") {
 			paths = append(paths, fields[4])
 		}
 	}
-	return paths
+	return paths, nil
 }
 
 // filterElements lists the elements and chains of pods in our tables. An

@@ -86,6 +86,10 @@ func runInside(m *testing.M) int {
 }
 
 func makeMachine(ctx context.Context) (*machine.Engine, error) {
+	var err error
+	if inheritedMounts, err = nsfsMounts(); err != nil {
+		return nil, err
+	}
 	for _, dir := range ownDirectories {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err

@@ -1,0 +1,39 @@
+//go:build privileged
+
+package differential
+
+// portmapped is a chain of bridge and portmap with the given keys of portmap.
+func portmapped(ipam, keys string) []string {
+	return []string{bridge(`"isGateway":true,"ipMasq":true,` + ipam), `{"type":"portmap",` + keys + `}`}
+}
+
+const tcp80 = `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"tcp"}]}`
+
+var port8000 = []hostPort{{"tcp", 8000}}
+
+// portmapScenarios go through portmap's keys.
+var portmapScenarios = []scenario{
+	{name: "host port", plugins: portmapped(v4dflt, tcp80), ports: port8000, second: true},
+	{name: "host port, dual stack", plugins: portmapped(dual, tcp80), ports: port8000},
+	{name: "host port, UDP", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8001,"containerPort":8080,"protocol":"udp"}]}`), ports: []hostPort{{"udp", 8001}}},
+	{name: "host ports, none", plugins: portmapped(v4dflt, `"runtimeConfig":{}`), ports: port8000},
+	{name: "host port at an address", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"tcp","hostIP":"192.0.2.1"}]}`), ports: port8000},
+	{name: "host port at another address", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"tcp","hostIP":"192.0.2.200"}]}`), ports: port8000},
+	{name: "host port at 0.0.0.0", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"tcp","hostIP":"0.0.0.0"}]}`), ports: port8000},
+	{name: "host port, no snat", plugins: portmapped(v4dflt, `"snat":false,`+tcp80), ports: port8000},
+	{name: "host port, masqAll", plugins: portmapped(v4dflt, `"masqAll":true,`+tcp80), ports: port8000},
+	{name: "host port, nftables", plugins: portmapped(v4dflt, `"backend":"nftables",`+tcp80), ports: port8000},
+	{name: "host port, iptables", plugins: portmapped(v4dflt, `"backend":"iptables",`+tcp80), ports: port8000},
+	{name: "host port, unknown backend", plugins: portmapped(v4dflt, `"backend":"ebpf",`+tcp80), says: `unrecognized backend "ebpf"`},
+	{name: "host port, conditions", plugins: portmapped(v4dflt, `"conditionsV4":["-s","198.51.100.0/24"],`+tcp80), ports: port8000},
+	{name: "host port, conditions that hold", plugins: portmapped(v4dflt, `"conditionsV4":["-s","192.0.2.0/24"],`+tcp80), ports: port8000},
+	{name: "host port, conditions of nftables", plugins: portmapped(v4dflt, `"backend":"nftables","conditionsV4":["ip","saddr","198.51.100.0/24"],`+tcp80), ports: port8000},
+	{name: "host port, conditions for the other backend", plugins: portmapped(v4dflt, `"backend":"nftables","conditionsV4":["-s","198.51.100.0/24"],`+tcp80), says: "backend was requested but configuration contains"},
+	{name: "host port, two mark options", plugins: portmapped(v4dflt, `"externalSetMarkChain":"KUBE-MARK-MASQ","markMasqBit":5,`+tcp80), says: "Cannot specify externalSetMarkChain and markMasqBit"},
+	{name: "host port, mark bit", plugins: portmapped(v4dflt, `"markMasqBit":5,`+tcp80), ports: port8000},
+	{name: "host port, mark bit out of range", plugins: portmapped(v4dflt, `"markMasqBit":32,`+tcp80), says: "MasqMarkBit must be between 0 and 31"},
+	{name: "host port, external mark chain", plugins: portmapped(v4dflt, `"externalSetMarkChain":"PLZ-SET-MARK",`+tcp80), prepare: "iptables -t nat -N PLZ-SET-MARK", ports: port8000},
+	{name: "host port out of range", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":0,"containerPort":8080,"protocol":"tcp"}]}`), says: "Invalid host port number: 0"},
+	{name: "container port out of range", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":-1,"protocol":"tcp"}]}`), says: "Invalid container port number: -1"},
+	{name: "portmap unchained", plugins: one(`{"type":"portmap",` + tcp80 + `}`), says: "must be called as chained plugin"},
+}

@@ -1,0 +1,238 @@
+//go:build privileged
+
+package differential
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/mascri/mascri/netplug/netns"
+)
+
+// kernel notes the state of the node, the pods and the lease files.
+func (r *run) kernel(stage string) {
+	r.namespaceState(stage+"/node", r.node)
+	for i, pod := range r.pods {
+		r.namespaceState(fmt.Sprintf("%s/pod %d", stage, i+1), pod)
+	}
+	r.files(stage)
+	r.remains(stage)
+}
+
+// volatile are fields that differ between any two runs, or that only say what
+// another one says in other words.
+var volatile = regexp.MustCompile(`/(ifindex|link|link_index|link_netnsid|stats|[a-z_]*_timer|valid_life_time|preferred_life_time|tentative|num_[rt]x_queues|root_id|topology_change[a-z_]*|iif|id|no|designated_port)$`)
+
+// namespaceState notes what ip and bridge say in a namespace, and its sysctls.
+func (r *run) namespaceState(stage, path string) {
+	in := "nsenter --net=" + path + " "
+	for _, link := range r.list(in + "ip -j -d link show") {
+		r.flatten(fmt.Sprintf("%s/link %s", stage, link["ifname"]), link)
+	}
+	for _, link := range r.list(in + "ip -j addr show") {
+		addresses, _ := link["addr_info"].([]any)
+		for _, a := range addresses {
+			address := a.(object)
+			r.flatten(fmt.Sprintf("%s/address %s on %s", stage, address["local"], link["ifname"]), address)
+		}
+	}
+	for _, family := range []string{"-4", "-6"} {
+		for _, route := range r.list(in + "ip " + family + " -j -N route show table all") {
+			r.route(stage, family, route)
+		}
+	}
+	for _, port := range r.list(in + "bridge -j vlan show") {
+		r.flatten(fmt.Sprintf("%s/vlans of %s", stage, port["ifname"]), port)
+	}
+	r.sysctls(stage, path)
+}
+
+// list runs a command that prints a JSON list of objects.
+func (r *run) list(command string) []object {
+	r.Helper()
+	var all []object
+	out := strings.TrimSpace(r.sh(command))
+	if out == "" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(out), &all); err != nil {
+		r.Fatalf("%s: %v\n%s", command, err, out)
+	}
+	return slices.DeleteFunc(all, func(o object) bool { return len(o) == 0 })
+}
+
+// route notes a route, but those that the kernel adds to each address.
+func (r *run) route(stage, family string, route object) {
+	dst, table := fmt.Sprint(route["dst"]), fmt.Sprint(route["table"])
+	if table == "255" || strings.HasPrefix(dst, "fe80:") || strings.HasPrefix(dst, "ff00:") {
+		return
+	}
+	name := fmt.Sprintf("%s/route %s %s dev %s", stage, family, dst, route["dev"])
+	if route["table"] != nil {
+		name += " table " + table
+	}
+	r.flatten(name, route)
+}
+
+// sysctlGroups are the settings that a plugin may touch.
+var sysctlGroups = []string{"net/ipv4/ip_forward", "net/ipv4/conf/*/*", "net/ipv6/conf/*/*", "net/bridge/*"}
+
+// perRun are settings that the kernel chooses or that count.
+var perRun = regexp.MustCompile(`/(stable_secret|mc_forwarding)$`)
+
+// sysctls notes them all: /proc/sys/net shows the namespace of the thread.
+func (r *run) sysctls(stage, path string) {
+	err := netns.Do(path, func() error {
+		for _, group := range sysctlGroups {
+			paths, err := filepath.Glob("/proc/sys/" + group)
+			if err != nil {
+				return err
+			}
+			for _, p := range paths {
+				if perRun.MatchString(p) {
+					continue
+				}
+				value, err := os.ReadFile(p)
+				if err != nil {
+					return err
+				}
+				r.note(stage+"/sysctl "+strings.TrimPrefix(p, "/proc/sys/"), strings.TrimSpace(string(value)))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		r.Fatalf("read sysctls: %v", err)
+	}
+}
+
+// files notes the lease directory: names, modes, contents.
+func (r *run) files(stage string) {
+	err := filepath.WalkDir(r.data, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || path == r.data {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		name := stage + "/file " + strings.TrimPrefix(path, r.data+"/")
+		r.note(name, info.Mode().String())
+		if entry.Type().IsRegular() && !strings.Contains(name, "index") {
+			content, err := os.ReadFile(path)
+			r.note(name+"/content", fmt.Sprintf("%q", content))
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		r.Fatalf("read the lease directory: %v", err)
+	}
+}
+
+// remains notes whether the packet filter still names the pod: the reference
+// does so in comments.
+func (r *run) remains(stage string) {
+	if !strings.HasPrefix(stage, "after DEL") && !strings.HasPrefix(stage, "after the failed") {
+		return
+	}
+	rules := r.sh("nft list ruleset")
+	r.note(stage+"/packet filter names pod-one", fmt.Sprint(strings.Contains(rules, "pod-one")))
+}
+
+// checkMACs compares the MACs of a result with the kernel's and replaces those
+// that the kernel chose.
+func (r *run) checkMACs(result object) {
+	interfaces, _ := result["interfaces"].([]any)
+	for _, entry := range interfaces {
+		i, ok := entry.(object)
+		if !ok || i["mac"] == nil || i["name"] == "lo" {
+			continue
+		}
+		in := ""
+		if sandbox, _ := i["sandbox"].(string); sandbox != "" {
+			in = "nsenter --net=" + sandbox + " "
+		}
+		links := r.list(fmt.Sprintf("%sip -j link show %s", in, i["name"]))
+		if len(links) != 1 || links[0]["address"] != i["mac"] {
+			r.Errorf("%s: the result says that %s has MAC %s, the kernel %v", r.implementation.name, i["name"], i["mac"], links)
+		}
+	}
+}
+
+// flatten notes each value of a JSON value under its path.
+func (r *run) flatten(name string, value any) {
+	switch v := value.(type) {
+	case object:
+		for key, member := range v {
+			r.flatten(name+"/"+key, member)
+		}
+	case []any:
+		if words, ok := stringsOf(v); ok {
+			slices.Sort(words)
+			r.note(name, strings.Join(words, " "))
+			return
+		}
+		for i, member := range v {
+			r.flatten(fmt.Sprintf("%s/%d", name, i), member)
+		}
+	case float64:
+		r.note(name, fmt.Sprint(int64(v)))
+	default:
+		r.note(name, fmt.Sprint(v))
+	}
+}
+
+func stringsOf(list []any) (words []string, ok bool) {
+	for _, member := range list {
+		word, ok := member.(string)
+		if !ok {
+			return nil, false
+		}
+		words = append(words, word)
+	}
+	return words, true
+}
+
+// note notes one value, with what is random in it replaced.
+func (r *run) note(name, value string) {
+	if !volatile.MatchString(name) {
+		r.seen[r.plain(name)] = r.plain(value)
+	}
+}
+
+var (
+	hostEnds  = regexp.MustCompile(`\bveth[0-9a-z]{8,11}\b`)
+	macs      = regexp.MustCompile(`\b[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}\b`)
+	linkLocal = regexp.MustCompile(`\bfe80::[0-9a-f:]+`)
+)
+
+// plain replaces what the kernel, the plugins or the lab choose at random.
+func (r *run) plain(text string) string {
+	text = strings.ReplaceAll(text, r.data, "DATA")
+	for i, pod := range r.pods {
+		text = strings.ReplaceAll(text, pod, fmt.Sprintf("POD%d", i+1))
+	}
+	text = linkLocal.ReplaceAllString(text, "fe80::LL")
+	text = macs.ReplaceAllStringFunc(text, func(mac string) string {
+		hw, err := net.ParseMAC(mac)
+		if err == nil && (hw[0] == 0 || hw[0] == 0xff || strings.HasPrefix(mac, "02:00:00:")) {
+			return mac // nobody's, everybody's, or the scenario's
+		}
+		return "MAC"
+	})
+	return hostEnds.ReplaceAllStringFunc(text, func(name string) string {
+		if i := slices.Index(r.hosts, name); i >= 0 {
+			return fmt.Sprintf("HOST%d", i+1)
+		}
+		r.hosts = append(r.hosts, name)
+		return fmt.Sprintf("HOST%d", len(r.hosts))
+	})
+}
