@@ -11,10 +11,10 @@ import (
 	"github.com/mascri/mascri/cri/podnet"
 )
 
-// sandboxOOMScore protects the process that holds a pod's namespaces: without
+// SandboxOOMScore is the oom_score_adj of a sandbox's process. It protects the process that holds a pod's namespaces: without
 // it the pod's containers lose their network. It is the score that the kubelet
 // gives to itself and expects of sandboxes (kubelet: qos/policy.go).
-const sandboxOOMScore = -998
+const SandboxOOMScore = -998
 
 // pod is a pod sandbox as it was asked for. Only parsePod and decodeSandbox make
 // one, so that its parts can be relied on: metadata is there, names are safe in
@@ -71,7 +71,7 @@ func (p pod) sandboxSpec(attachment *podnet.Attachment, created time.Time) (dock
 		IPC:            sandboxNamespace(p.namespaces().GetIpc()),
 		Security:       p.sandboxSecurity(),
 		RuntimeHandler: p.handler,
-		OOMScoreAdj:    sandboxOOMScore,
+		OOMScoreAdj:    SandboxOOMScore,
 	}, nil
 }
 

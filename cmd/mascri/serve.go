@@ -86,6 +86,11 @@ func newNode(ctx context.Context, s settings, logger *slog.Logger) (*node, error
 		return nil, err
 	}
 	n := &node{ends: []func() error{engine.Close}}
+	// Now rather than in the first pod's time. Should it not work, that pod's
+	// call will say why.
+	if err := engine.Prepare(ctx, cri.SandboxOOMScore); err != nil {
+		logger.Warn("the engine could not be prepared for pods", "error", err)
+	}
 	config := cri.Config{Version: version, Log: logger}
 	if s.network == networkDocker {
 		config.RemoteEngine = runtime.GOOS != "linux"

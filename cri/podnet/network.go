@@ -65,10 +65,10 @@ func parseNetwork(content []byte, source, dir string) (Network, error) {
 // into a list.
 func asList(content []byte) ([]byte, error) {
 	var keys struct {
-		CNIVersion *string         `json:"cniVersion"`
-		Name       *string         `json:"name"`
-		Type       *string         `json:"type"`
-		Plugins    json.RawMessage `json:"plugins"`
+		CNIVersion json.RawMessage `json:"cniVersion,omitempty"`
+		Name       json.RawMessage `json:"name,omitempty"`
+		Type       json.RawMessage `json:"type,omitempty"`
+		Plugins    json.RawMessage `json:"plugins,omitempty"`
 	}
 	if err := json.Unmarshal(content, &keys); err != nil {
 		return nil, fmt.Errorf("not a JSON object of the expected form: %w", err)
@@ -76,11 +76,14 @@ func asList(content []byte) ([]byte, error) {
 	if keys.Type == nil || keys.Plugins != nil {
 		return content, nil
 	}
-	return json.Marshal(map[string]any{
-		"cniVersion": keys.CNIVersion,
-		"name":       keys.Name,
-		"plugins":    []json.RawMessage{content},
-	})
+	list := keys
+	list.Type = nil
+	plugins, err := json.Marshal([]json.RawMessage{content})
+	list.Plugins = plugins
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(list)
 }
 
 // checkList refuses what libcni would only stumble over during an ADD.
