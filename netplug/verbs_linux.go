@@ -3,8 +3,8 @@ package netplug
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
+	"strings"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
 
@@ -241,8 +241,13 @@ func status(ctx context.Context, r *spec.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := ready(cfg); err != nil {
+	k, err := openKernel()
+	if err != nil {
 		return spec.Errorf(spec.NotAvailable, "network %q is not ready: %w", cfg.Network, err)
+	}
+	defer k.close()
+	if err := k.ready(cfg); err != nil {
+		return err
 	}
 	if cfg.IPAM == "" {
 		return nil
@@ -251,19 +256,25 @@ func status(ctx context.Context, r *spec.Request) error {
 	return err
 }
 
-// ready asks the kernel for what an ADD needs.
-func ready(cfg Config) error {
+// ready asks the kernel for what an ADD needs, and the packet filter whether
+// somebody else's rules cut the pods off.
+func (k *kernel) ready(cfg Config) error {
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("it runs as user %d: making links needs root (CAP_NET_ADMIN)", os.Geteuid())
+		return spec.Errorf(spec.NotAvailable, "network %q is not ready: netplug runs as user %d, and making links needs root (CAP_NET_ADMIN)", cfg.Network, os.Geteuid())
 	}
-	k, err := openKernel()
-	if err != nil {
-		return err
-	}
-	defer k.close()
 	if _, err := k.bridge(cfg.Bridge); err != nil && !isNotFound(err) {
-		return err
+		return spec.Errorf(spec.NotAvailable, "network %q is not ready: %w", cfg.Network, err)
 	}
-	_, err = k.packetFilter()
-	return err
+	conn, err := k.packetFilter()
+	if err != nil {
+		return spec.Errorf(spec.NotAvailable, "network %q is not ready: %w", cfg.Network, err)
+	}
+	obstacles, err := filter.Obstacles(conn, cfg.Bridge)
+	if err != nil {
+		return spec.Errorf(spec.NotAvailable, "network %q is not ready: %w", cfg.Network, err)
+	}
+	if len(obstacles) > 0 && cfg.IsGateway {
+		return spec.Errorf(spec.LimitedConnectivity, "pods of network %q cannot be reached through this node: %s", cfg.Network, strings.Join(obstacles, "; "))
+	}
+	return nil
 }

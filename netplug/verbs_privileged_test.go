@@ -258,6 +258,27 @@ func TestGCFreesOnlyTheStale(t *testing.T) {
 	l.refused(call{command: "GC", config: config}, spec.InvalidConfig, "valid-attachments")
 }
 
+func TestStatusSaysWhatIsWrong(t *testing.T) {
+	config := `"isGateway":true,"ipam":{"type":"ipam","dataDir":"DATA","subnet":"10.88.0.0/30"}`
+	for name, c := range map[string]struct {
+		prepare, keys string
+		code          spec.Code
+		culprit       string
+	}{
+		"bridge is none": {"ip link add br-lab type veth peer name other", config, spec.NotAvailable, "br-lab"},
+		"forward drops":  {"nft add table inet fw; nft 'add chain inet fw forward { type filter hook forward priority 0; policy drop; }'", config, spec.LimitedConnectivity, "inet fw forward"},
+		"no IPAM plugin": {"true", `"ipam":{"type":"nowhere"}`, spec.InvalidConfig, "nowhere"},
+		"pool exhausted": {"mkdir -p DATA/lab; printf 'x\r\neth0' >DATA/lab/10.88.0.2", config, spec.NotAvailable, "10.88.0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t)
+			l.must(call{command: "STATUS", config: l.config(config)})
+			l.sh(strings.ReplaceAll(c.prepare, "DATA", l.data))
+			l.refused(call{command: "STATUS", config: l.config(c.keys)}, c.code, c.culprit)
+		})
+	}
+}
+
 func TestBridgeKeepsItsMAC(t *testing.T) {
 	l := newLab(t)
 	config := l.config(v4)
