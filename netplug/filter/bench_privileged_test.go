@@ -15,7 +15,7 @@ func TestCost(t *testing.T) {
 	fill := func(from, to int) {
 		for i := from; i < to; i++ {
 			o := Owner{Network: "net", ContainerID: fmt.Sprint("full", i), IfName: "eth0"}
-			for _, s := range []step{HostPort{o, TCP, anyAddress, uint16(10000 + i), at(podB4, 80)}} {
+			for _, s := range []step{HostPort{o, TCP, anyAddress, uint16(10000 + i), at(podB4, 80), ""}} {
 				if err := s.Apply(l.conn); err != nil {
 					t.Fatal(err)
 				}
@@ -50,7 +50,7 @@ func TestCost(t *testing.T) {
 			}
 			node_ += (cpu() - s)
 			s = cpu()
-			for _, st := range append(node(), HostPort{ownerA, TCP, anyAddress, 8080, at(podA4, 80)}, HostPort{ownerA, UDP, anyAddress, 8080, at(podA4, 80)}) {
+			for _, st := range append(node(), HostPort{ownerA, TCP, anyAddress, 8080, at(podA4, 80), ""}, HostPort{ownerA, UDP, anyAddress, 8080, at(podA4, 80), ""}) {
 				if err := st.Apply(l.conn); err != nil {
 					t.Fatal(err)
 				}

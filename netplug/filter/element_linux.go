@@ -19,7 +19,7 @@ var (
 // object is the element as the kernel holds it. An interval of single addresses
 // is two elements, where it begins and where it has ended.
 func (e element) object() ([]nftables.SetElement, error) {
-	l, ok := layouts(e.family)[e.set]
+	l, ok := layoutOf(e.family, e.set)
 	if !ok {
 		return nil, fmt.Errorf("table %s %s has no %s", e.family, Table, e.set)
 	}
@@ -274,7 +274,7 @@ func (b *batch) verifyOwned(o Owner, elements []element) error {
 // overlap refuses a network that an existing one overlaps without being equal.
 // The kernel would refuse it too, without saying which.
 func (b *batch) overlap(e element) error {
-	l := layouts(e.family)[e.set]
+	l, _ := layoutOf(e.family, e.set)
 	if !l.interval || len(l.key) > 1 {
 		return nil
 	}

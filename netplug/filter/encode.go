@@ -42,6 +42,14 @@ func layouts(f Family) map[string]layout {
 	return all
 }
 
+// layoutOf is the layout of one set or map. Maps for host ports under conditions
+// have the name of the common ones, a hyphen and what tells them apart.
+func layoutOf(f Family, set string) (layout, bool) {
+	base, _, _ := strings.Cut(set, "-")
+	l, ok := layouts(f)[base]
+	return l, ok
+}
+
 // encode turns the fields of a key or value into the bytes the kernel compares.
 // Each field fills whole 32-bit registers. For prefixes, last is the end of the
 // range, itself included.

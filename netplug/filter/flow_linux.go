@@ -305,7 +305,7 @@ func localAddresses(netns *os.File) (_ map[netip.Addr]bool, err error) {
 // remember notes that connections through a removed host port are to be
 // forgotten, from the element's key and value.
 func (b *batch) remember(e element, value []byte) error {
-	if e.set != mapHostPorts && e.set != mapHostIPs {
+	if l, _ := layoutOf(e.family, e.set); l.value == nil {
 		return nil
 	}
 	fields := strings.Split(e.key, " . ")

@@ -55,11 +55,11 @@ func TestUDPClientsFollowThePort(t *testing.T) {
 					t.Fatal("answered before there is a mapping")
 				}
 				c.answered() // the connection to the host itself is tracked now
-				l.apply(HostPort{ownerA, UDP, hostIP, 5353, at(w.a, 80)})
+				l.apply(HostPort{ownerA, UDP, hostIP, 5353, at(w.a, 80), ""})
 				if !c.answered() {
 					t.Error("the client from before the ADD stays with the host")
 				}
-				l.apply(HostPort{ownerB, UDP, hostIP, 5353, at(w.b, 80)}) // A leaked
+				l.apply(HostPort{ownerB, UDP, hostIP, 5353, at(w.b, 80), ""}) // A leaked
 				l.in(l.a, "ip link set eth0 down")
 				if !c.answered() {
 					t.Error("the client stays with the former owner of the port")
@@ -93,7 +93,7 @@ func TestOthersConnectionsStay(t *testing.T) {
 	}
 	session := l.client(l.outside, "tcp4", at(host4, 53))
 	before := l.run("conntrack -L 2>/dev/null | grep -c port=53")
-	l.apply(HostPort{ownerB, UDP, anyAddress, 53, at(podB4, 53)}, HostPort{ownerB, TCP, anyAddress, 53, at(podB4, 53)})
+	l.apply(HostPort{ownerB, UDP, anyAddress, 53, at(podB4, 53), ""}, HostPort{ownerB, TCP, anyAddress, 53, at(podB4, 53), ""})
 	l.remove(ownerB)
 	if after := l.run("conntrack -L 2>/dev/null | grep -c port=53"); after != before || before != "2\n" {
 		t.Errorf("%s connections to port 53 elsewhere became %s", before, after)
@@ -105,7 +105,7 @@ func TestOthersConnectionsStay(t *testing.T) {
 // server is gone instead of waiting for its own timeout.
 func TestTCPConnectionsOfARemovedPodAreForgotten(t *testing.T) {
 	l := newLab(t)
-	l.apply(append(node(), HostPort{ownerA, TCP, anyAddress, 8080, at(podA4, 80)})...)
+	l.apply(append(node(), HostPort{ownerA, TCP, anyAddress, 8080, at(podA4, 80), ""})...)
 	l.serve(l.a, "tcp4", at(podA4, 80))
 	l.client(l.outside, "tcp4", at(host4, 8080))
 	if got := l.run("conntrack -L -p tcp 2>/dev/null"); !strings.Contains(got, podA4.String()) {

@@ -15,6 +15,7 @@ type HostPort struct {
 	HostIP   netip.Addr // zero or unspecified: every address of the host
 	HostPort uint16
 	Pod      netip.AddrPort // where the connection goes
+	Match    string         // Conditions.Match that packets have to meet; "" = none
 }
 
 // String is the nft commands that Apply equals: the map's element, and the
@@ -23,11 +24,11 @@ func (h HostPort) String() string { return ownedScript(h.Owner, h.elements()) }
 
 func (h HostPort) elements() []element {
 	e := element{
-		family: h.Family(), set: mapHostPorts, key: concat(h.Protocol, h.HostPort),
+		family: h.Family(), set: conditional(mapHostPorts, h.Match), key: concat(h.Protocol, h.HostPort),
 		value: concat(h.Pod.Addr().Unmap(), h.Pod.Port()), comment: h.Owner.Comment(),
 	}
 	if h.bound() {
-		e.set, e.key = mapHostIPs, concat(h.Protocol, h.HostIP.Unmap(), h.HostPort)
+		e.set, e.key = conditional(mapHostIPs, h.Match), concat(h.Protocol, h.HostIP.Unmap(), h.HostPort)
 	}
 	return []element{e}
 }

@@ -75,8 +75,8 @@ func TestHostPortReachesThePodFromEverywhere(t *testing.T) {
 		steps := node()
 		for _, w := range ways {
 			steps = append(steps,
-				HostPort{ownerA, TCP, anyAddress, 8080, at(w.a, 80)}, HostPort{ownerA, UDP, anyAddress, 8080, at(w.a, 80)},
-				HostPort{ownerA, TCP, w.host, 8081, at(w.a, 80)}, HostPort{ownerA, UDP, w.host, 8081, at(w.a, 80)})
+				HostPort{ownerA, TCP, anyAddress, 8080, at(w.a, 80), ""}, HostPort{ownerA, UDP, anyAddress, 8080, at(w.a, 80), ""},
+				HostPort{ownerA, TCP, w.host, 8081, at(w.a, 80), ""}, HostPort{ownerA, UDP, w.host, 8081, at(w.a, 80), ""})
 		}
 		l.apply(steps...)
 		// With bridge-nf-call-iptables a frame for the own host port gets the
@@ -122,7 +122,7 @@ func TestGuardKeepsLoopbackServicesPrivate(t *testing.T) {
 
 func TestMasqueradeAllHidesEveryClient(t *testing.T) {
 	l := newLab(t)
-	l.apply(append(node(), MasqueradeAll{"net", pods4}, HostPort{ownerA, TCP, anyAddress, 8080, at(podA4, 80)})...)
+	l.apply(append(node(), MasqueradeAll{"net", pods4}, HostPort{ownerA, TCP, anyAddress, 8080, at(podA4, 80), ""})...)
 	l.serve(l.a, "tcp4", at(podA4, 80))
 	l.seen(l.outside, "tcp4", at(host4, 8080), bridge4)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/google/nftables"
@@ -24,6 +25,19 @@ func RemoveOwner(c *Conn, o Owner) {
 	}})
 }
 
+// RemoveHostPorts is RemoveOwner for host ports alone: in a chain of plugins the
+// spoof check has to stay until the plugin that made the interface removes it.
+func RemoveHostPorts(c *Conn, o Owner) {
+	c.queue = append(c.queue, change{ownerQueries(o.chain()), func(b *batch) error {
+		for _, f := range []Family{IPv4, IPv6} {
+			if err := b.removeFrom(f, o.chain()); err != nil {
+				return fmt.Errorf("remove the host ports of %s/%s of network %s: %w", o.ContainerID, o.IfName, o.Network, err)
+			}
+		}
+		return nil
+	}})
+}
+
 // ours are the families that a pod can have elements in.
 var ours = []Family{IPv4, IPv6, Bridge}
 
@@ -36,19 +50,21 @@ func ownerQueries(chain string) (all []query) {
 }
 
 func (b *batch) removeOwner(chain string) error {
-	found, err := b.ask(ownerQueries(chain)...)
-	if err != nil {
-		return err
-	}
-	for i, f := range ours {
-		if found[i] == nil {
-			continue
-		}
-		if err := b.removeChain(f, chain); err != nil {
+	for _, f := range ours {
+		if err := b.removeFrom(f, chain); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// removeFrom removes what an owner has in one family, if anything.
+func (b *batch) removeFrom(f Family, chain string) error {
+	found, err := b.ask(ownerQueries(chain)...)
+	if err != nil || found[slices.Index(ours, f)] == nil {
+		return err
+	}
+	return b.removeChain(f, chain)
 }
 
 // removeChain removes the elements that an owner's chain lists, then the chain.
@@ -86,7 +102,7 @@ func (b *batch) removeChain(f Family, chain string) error {
 func listedElement(f Family, reference string) element {
 	set, key, _ := strings.Cut(reference, " ")
 	e := element{family: f, set: set, key: key}
-	if set == mapHostPorts || set == mapHostIPs {
+	if l, ok := layoutOf(f, set); ok && l.value != nil {
 		e.value = unspecified(f) // any: the key alone finds it
 	}
 	return e
@@ -124,16 +140,27 @@ func (b *batch) removeUnlisted(f Family, chain string) error {
 }
 
 // ownedSets are the sets and maps whose elements attachments own.
-func ownedSets(f Family) []string {
+func (b *batch) ownedSets(f Family) ([]string, error) {
 	if f == Bridge {
-		return []string{setChecked, setAllowed}
+		return []string{setChecked, setAllowed}, nil
 	}
-	return []string{mapHostIPs, mapHostPorts}
+	sets := []string{mapHostIPs, mapHostPorts}
+	rules, err := b.rules(f, Table, chainConditional)
+	for _, r := range rules {
+		if r.comment != "" { // the map it looks up in
+			sets = append(sets, r.comment)
+		}
+	}
+	return sets, err
 }
 
 // sweep queues the removal of all elements whose owner's key is to go.
 func (b *batch) sweep(f Family, goes func(key string) bool) error {
-	for _, set := range ownedSets(f) {
+	sets, err := b.ownedSets(f)
+	if err != nil {
+		return err
+	}
+	for _, set := range sets {
 		objects, err := b.list(elementsQuery(f, set))
 		if err != nil {
 			return fmt.Errorf("read %s of table %s %s: %w", set, f, Table, err)

@@ -23,8 +23,8 @@ func (l *lab) remove(o Owner) {
 // attachment is everything a pod can own.
 func attachment(o Owner, port uint16, pod4, pod6 netip.Addr) []step {
 	return []step{
-		HostPort{o, TCP, anyAddress, port, at(pod4, 80)}, HostPort{o, UDP, host4, port, at(pod4, 80)},
-		HostPort{o, TCP, anyAddress, port, at(pod6, 80)}, HostPort{o, SCTP, host6, port, at(pod6, 80)},
+		HostPort{o, TCP, anyAddress, port, at(pod4, 80), ""}, HostPort{o, UDP, host4, port, at(pod4, 80), ""},
+		HostPort{o, TCP, anyAddress, port, at(pod6, 80), ""}, HostPort{o, SCTP, host6, port, at(pod6, 80), ""},
 		SpoofCheck{o, fmt.Sprintf("veth%d", port), [6]byte{2, 0, 0, 0, byte(port >> 8), byte(port)}},
 	}
 }

@@ -27,6 +27,7 @@ func (r Ruleset) chains() []chain {
 // A chain with all its rules. A base chain has a hook.
 type chain struct {
 	name     string
+	shared   bool // steps of other kinds add rules to it
 	kind     nftables.ChainType
 	hook     *nftables.ChainHook
 	priority *nftables.ChainPriority
@@ -51,7 +52,9 @@ func addressing(f Family) addresses {
 
 func routedChains(a addresses) []chain {
 	return []chain{
+		{name: chainConditional, shared: true},
 		{name: chainLookup, rules: [][]expr.Any{
+			verdict(expr.VerdictJump, chainConditional),
 			join(concatKey(protocol, a.destination, destinationPort), a.dnat(mapHostIPs)),
 			join(concatKey(protocol, destinationPort), a.dnat(mapHostPorts)),
 		}},
@@ -186,21 +189,10 @@ func throughHostPort() []expr.Any {
 	}
 }
 
-// toMulticast matches the family's multicast addresses. nft compares whole
-// bytes where the prefix ends with one.
+// toMulticast matches the family's multicast addresses.
 func (a addresses) toMulticast() []expr.Any {
-	first := a.multicast.Addr().AsSlice()
-	if a.multicast.Bits()%8 == 0 {
-		size := a.multicast.Bits() / 8
-		return join([]expr.Any{header(uint32(size), unix.NFT_REG_1, expr.PayloadBaseNetworkHeader, a.dst)}, equal(first[:size]))
-	}
-	load, size := a.destination(unix.NFT_REG_1)
-	mask := make([]byte, size)
-	for bit := range a.multicast.Bits() {
-		mask[bit/8] |= 0x80 >> (bit % 8)
-	}
-	return join([]expr.Any{load, &expr.Bitwise{SourceRegister: unix.NFT_REG_1, DestRegister: unix.NFT_REG_1,
-		Len: size, Mask: mask, Xor: make([]byte, size)}}, equal(first))
+	loads, first := a.prefix(a.dst, a.multicast)
+	return join(loads, equal(first))
 }
 
 func equal(data []byte) []expr.Any {

@@ -63,6 +63,7 @@ add set TABLE hairpin { type ADDR . ADDR; flags interval; }
 add set TABLE masquerade_all { type ADDR; flags interval; }
 add map TABLE hostips { type inet_proto . ADDR . inet_service : ADDR . inet_service; }
 add map TABLE hostports { type inet_proto . inet_service : ADDR . inet_service; }
+add chain TABLE conditional
 add chain TABLE lookup
 add chain TABLE prerouting { type nat hook prerouting priority dstnat; policy accept; }
 add chain TABLE output { type nat hook output priority -100; policy accept; }
@@ -71,6 +72,7 @@ flush chain TABLE lookup
 flush chain TABLE prerouting
 flush chain TABLE output
 flush chain TABLE postrouting
+add rule TABLE lookup jump conditional
 add rule TABLE lookup dnat to meta l4proto . IP daddr . th dport map @hostips
 add rule TABLE lookup dnat to meta l4proto . th dport map @hostports
 add rule TABLE prerouting fib daddr type local jump lookup

@@ -37,7 +37,9 @@ func (r Ruleset) write(b *batch) error {
 	// All chains come before the first rule: rules jump to chains.
 	for _, ch := range r.chains() {
 		b.nft.AddChain(ch.object(table))
-		b.nft.FlushChain(&nftables.Chain{Table: table, Name: ch.name})
+		if !ch.shared {
+			b.nft.FlushChain(&nftables.Chain{Table: table, Name: ch.name})
+		}
 	}
 	for _, ch := range r.chains() {
 		for _, rule := range ch.rules {
@@ -58,7 +60,8 @@ func (r Ruleset) probe(b *batch) (whole bool, err error) {
 	chains := r.chains()
 	for i, ch := range chains {
 		uses, err := chainUses(objects[i])
-		if err != nil || uses != ch.uses(chains) {
+		want := ch.uses(chains)
+		if err != nil || uses < want || uses > want && !ch.shared {
 			return false, err
 		}
 	}
@@ -123,6 +126,9 @@ func (r Ruleset) checkChain(c *Conn, want chain) error {
 	if objects[0] == nil {
 		return fmt.Errorf("chain %s is missing", want.name)
 	}
+	if want.shared {
+		return nil
+	}
 	got, err := c.rules(r.Family, Table, want.name)
 	if err != nil {
 		return err
@@ -168,7 +174,7 @@ var types = map[string]nftables.SetDatatype{
 
 // libSet is a set or map of ours as the library wants it.
 func libSet(f Family, name string) *nftables.Set {
-	l := layouts(f)[name]
+	l, _ := layoutOf(f, name)
 	set := &nftables.Set{
 		Table: Ruleset{f}.table(), Name: name, Interval: l.interval, IsMap: l.value != nil,
 		KeyType: concatType(l.key), Concatenation: len(l.key) > 1, KeyByteOrder: binaryutil.BigEndian,
