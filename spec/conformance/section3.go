@@ -32,48 +32,44 @@ func (p *probe) attachments(n int) []*attachment {
 	return all
 }
 
-// together runs one command for each attachment at the same time.
-func (p *probe) together(commands map[*attachment]string) map[*attachment]*Call {
-	var group sync.WaitGroup
-	var lock sync.Mutex
-	calls := map[*attachment]*Call{}
-	var failure error
-	for a, command := range commands {
-		r := p.request(p.unit.stage, command, a)
-		group.Go(func() {
-			call, err := r.run(p.ctx, p.host, p.timeout)
-			lock.Lock()
-			defer lock.Unlock()
-			calls[a] = call
-			if err != nil {
-				failure = err
-			}
-		})
-	}
-	group.Wait()
-	p.must(failure)
-	p.note("%d executions at the same time:", len(calls))
-	for _, call := range calls {
-		p.events = append(p.events, Event{Call: call})
-	}
-	return calls
+// task is a command for an attachment, and how it went.
+type task struct {
+	*attachment
+	command string
+	call    *Call
+	err     error
 }
 
-// addTogether adds all of them at once and demands that it works.
-func (p *probe) addTogether(all []*attachment) {
-	commands := map[*attachment]string{}
-	for _, a := range all {
-		commands[a] = "ADD"
+// together runs all tasks at the same time.
+func (p *probe) together(tasks []*task) {
+	var group sync.WaitGroup
+	for _, t := range tasks {
+		r := p.request(p.unit.stage, t.command, t.attachment)
+		group.Go(func() { t.call, t.err = r.run(p.ctx, p.host, p.timeout) })
 	}
+	group.Wait()
+	p.note("%d executions at the same time:", len(tasks))
+	for _, t := range tasks {
+		p.must(t.err)
+		p.events = append(p.events, Event{Call: t.call})
+	}
+}
+
+// finished demands that all tasks succeeded and that no two ADDs were given
+// one address.
+func (p *probe) finished(tasks []*task) {
 	owner := map[string]string{}
-	for a, call := range p.together(commands) {
-		p.accepts(call, "ADD of %s, one of %d at the same time", a.id, len(all))
-		r, err := parseResult(call.Stdout)
-		if err != nil {
-			p.violated("ADD of %s, one of %d at the same time, prints no result: %v", a.id, len(all), err)
+	for _, t := range tasks {
+		p.accepts(t.call, "%s of %s, one of %d executions at the same time", t.command, t.id, len(tasks))
+		if t.command != "ADD" {
+			continue
 		}
-		a.final = r.raw
-		p.distinct(owner, a, r)
+		r, err := parseResult(t.call.Stdout)
+		if err != nil {
+			p.violated("ADD of %s, one of %d executions at the same time, prints no result: %v", t.id, len(tasks), err)
+		}
+		t.final = r.raw
+		p.distinct(owner, t.attachment, r)
 	}
 }
 
@@ -92,41 +88,34 @@ func (p *probe) distinct(owner map[string]string, a *attachment, r result) {
 }
 
 func concurrentAdd(p *probe) {
-	all := p.attachments(crowd)
-	p.addTogether(all)
-	if !p.atLeast("0.4.0") {
-		return
+	var tasks []*task
+	for _, a := range p.attachments(crowd) {
+		tasks = append(tasks, &task{attachment: a, command: "ADD"})
 	}
-	for _, a := range all {
-		p.accepts(p.call("CHECK", a), "CHECK of %s, added with %d others at the same time", a.id, crowd-1)
-	}
+	p.together(tasks)
+	p.finished(tasks)
+	p.stillWhole(tasks)
 }
 
 func concurrentDel(p *probe) {
-	leaving, coming := p.attachments(crowd/2), p.attachments(crowd/2)
-	for _, a := range leaving {
+	var tasks []*task
+	for _, a := range p.attachments(crowd / 2) {
 		p.add(a)
+		tasks = append(tasks, &task{attachment: a, command: "DEL"})
 	}
-	commands := map[*attachment]string{}
-	for i := range leaving {
-		commands[leaving[i]], commands[coming[i]] = "DEL", "ADD"
+	for _, a := range p.attachments(crowd / 2) {
+		tasks = append(tasks, &task{attachment: a, command: "ADD"})
 	}
-	owner := map[string]string{}
-	for a, call := range p.together(commands) {
-		p.accepts(call, "%s of %s, with ADDs and DELs at the same time", commands[a], a.id)
-		if commands[a] == "DEL" {
-			continue
-		}
-		r, err := parseResult(call.Stdout)
-		if err != nil {
-			p.violated("ADD of %s prints no result: %v", a.id, err)
-		}
-		a.final = r.raw
-		p.distinct(owner, a, r)
-	}
-	for _, a := range coming {
-		if p.atLeast("0.4.0") {
-			p.accepts(p.call("CHECK", a), "CHECK of %s, added while others were deleted", a.id)
+	p.together(tasks)
+	p.finished(tasks)
+	p.stillWhole(tasks)
+}
+
+// stillWhole demands that CHECK is content with what was added.
+func (p *probe) stillWhole(tasks []*task) {
+	for _, t := range tasks {
+		if t.command == "ADD" && p.atLeast("0.4.0") {
+			p.accepts(p.call("CHECK", t.attachment), "CHECK of %s, added while others were added or deleted", t.id)
 		}
 	}
 }

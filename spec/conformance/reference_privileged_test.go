@@ -1,0 +1,107 @@
+//go:build privileged
+
+package conformance
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write what the reference plugins violate to testdata/reference.violations")
+
+// referenceVersion is the release of the reference plugins that the expectation
+// is about.
+const referenceVersion = "v1.9.1"
+
+// TestReferencePlugins holds the reference plugins to the specification. What
+// they violate is known: a change here is a change of the suite.
+func TestReferencePlugins(t *testing.T) {
+	dir := referencePlugins(t)
+	var violated []string
+	for _, conf := range []string{"testdata/reference.conflist", "testdata/reference-loopback.conf"} {
+		report, err := Run(t.Context(), Target{BinDir: dir, Conf: conf}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, plugin := range report.Plugins {
+			for _, o := range plugin.Outcomes {
+				if o.Violates(May) {
+					violated = append(violated, fmt.Sprintf("%s %s %s %s", plugin.Type, o.Row.ID, o.Row.Level, o.Status))
+					t.Log(plugin.Type, o.Explanation())
+				}
+			}
+		}
+	}
+	const expectation = "testdata/reference.violations"
+	if *update {
+		if err := os.WriteFile(expectation, []byte(strings.Join(violated, "\n")+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expected, err := os.ReadFile(expectation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(settle(string(expected), violated), violated); diff != "" {
+		t.Errorf("what the reference plugins violate is not what was expected (-expected +found):\n%s", diff)
+	}
+}
+
+// settle returns the expected lines. One marked "sometimes" is a race, and is
+// expected only where it was found.
+func settle(expected string, found []string) []string {
+	var lines []string
+	for line := range strings.Lines(expected) {
+		line, sometimes := strings.CutSuffix(strings.TrimSpace(line), " sometimes")
+		if !sometimes || slices.Contains(found, line) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// TestOurPlugins demands everything of the plugins of this repository.
+func TestOurPlugins(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"netplug", "ipam", "loopback"} {
+		build(t, exec.Command("go", "build", "-o", dir, "github.com/mascri/mascri/cmd/"+name))
+	}
+	Test(t, Target{BinDir: dir, Conf: "testdata/ours.conflist", Require: May})
+	Test(t, Target{BinDir: dir, Conf: "testdata/reference-loopback.conf", Require: May})
+}
+
+// referencePlugins builds the reference plugins once and keeps them in the
+// user's cache.
+func referencePlugins(t *testing.T) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(cache, "mascri", "reference-plugins-"+referenceVersion)
+	for _, name := range []string{"main/bridge", "main/loopback", "ipam/host-local", "meta/portmap"} {
+		if _, err := os.Stat(filepath.Join(dir, filepath.Base(name))); err == nil {
+			continue
+		}
+		// A version given like this is built outside of our module.
+		cmd := exec.Command("go", "install", "github.com/containernetworking/plugins/plugins/"+name+"@"+referenceVersion)
+		cmd.Env = slices.Concat(os.Environ(), []string{"GOBIN=" + dir, "GOFLAGS="})
+		build(t, cmd)
+	}
+	return dir
+}
+
+func build(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, out)
+	}
+}
