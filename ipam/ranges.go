@@ -75,7 +75,7 @@ func parseSubnet(text string) (netip.Prefix, error) {
 	}
 	subnet, err := netip.ParsePrefix(text)
 	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("subnet: invalid CIDR address: %q: %w", text, err)
+		return netip.Prefix{}, fmt.Errorf("subnet: invalid CIDR address: %s", text)
 	}
 	switch {
 	case subnet.Addr().Is4In6():
@@ -92,7 +92,7 @@ func parseSubnet(text string) (netip.Prefix, error) {
 func parseAddr(text string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(text)
 	if err != nil || addr.Zone() != "" {
-		return netip.Addr{}, fmt.Errorf("invalid IP address: %q", text)
+		return netip.Addr{}, fmt.Errorf("invalid IP address: %s", text)
 	}
 	return addr.Unmap(), nil
 }
