@@ -23,8 +23,12 @@ type Bridge struct {
 // (br_mtu_auto_adjust in net/bridge/br_if.c). accept_ra is off before the link
 // is up: a pod must not be able to give the node a default route.
 func (s Bridge) String() string {
+	kind := "bridge"
+	if s.VLANFiltering {
+		kind = "bridge vlan_filtering 1"
+	}
 	lines := []string{
-		fmt.Sprintf("ip link add %s type bridge", s.Name),
+		fmt.Sprintf("ip link add %s type %s", s.Name, kind),
 		fmt.Sprintf("ip link set %s address $(ip -br link show %s | awk '{print $3}')", s.Name, s.Name),
 	}
 	if s.MTU != 0 {
@@ -32,9 +36,6 @@ func (s Bridge) String() string {
 	}
 	if s.Promisc {
 		lines = append(lines, fmt.Sprintf("ip link set %s promisc on", s.Name))
-	}
-	if s.VLANFiltering {
-		lines = append(lines, fmt.Sprintf("ip link set %s type bridge vlan_filtering 1", s.Name))
 	}
 	lines = append(lines,
 		fmt.Sprintf("sysctl -qw net/ipv6/conf/%s/accept_ra=0", s.Name),

@@ -33,15 +33,16 @@ func (s Bridge) Apply(k *kernel) error {
 func (s Bridge) create(k *kernel) (*netlink.Bridge, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = s.Name
-	if err := k.host.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil && !errors.Is(err, unix.EEXIST) {
-		return nil, fmt.Errorf("create bridge %s: %w", s.Name, err)
+	wanted := &netlink.Bridge{LinkAttrs: attrs}
+	if s.VLANFiltering {
+		wanted.VlanFiltering = &s.VLANFiltering
+	}
+	if err := k.host.LinkAdd(wanted); err != nil && !errors.Is(err, unix.EEXIST) {
+		return nil, fmt.Errorf("create bridge %s: %w", s.Name, withoutVLANs(err, s))
 	}
 	br, err := k.bridge(s.Name)
 	if err != nil {
 		return nil, err
-	}
-	if err := s.supported(br); err != nil {
-		return nil, errors.Join(err, k.deleteHostLink(s.Name))
 	}
 	if err := k.host.LinkSetHardwareAddr(br, br.HardwareAddr); err != nil {
 		return nil, fmt.Errorf("pin the MAC %s of bridge %s: %w", br.HardwareAddr, s.Name, err)
@@ -49,19 +50,19 @@ func (s Bridge) create(k *kernel) (*netlink.Bridge, error) {
 	return br, nil
 }
 
-// supported refuses VLANs where the kernel cannot filter them: it leaves
-// IFLA_BR_VLAN_FILTERING out of what it says about a bridge, and ignores it in
-// what it is told.
-func (s Bridge) supported(br *netlink.Bridge) error {
-	if s.VLANFiltering && br.VlanFiltering == nil {
-		return spec.Errorf(spec.UnsupportedField, "keys vlan and vlanTrunk: the kernel has no VLAN filtering on bridges (CONFIG_BRIDGE_VLAN_FILTERING): remove them, or use a kernel that has it")
+// withoutVLANs explains what a kernel says that cannot filter VLANs.
+func withoutVLANs(err error, s Bridge) error {
+	if s.VLANFiltering && errors.Is(err, unix.EOPNOTSUPP) {
+		return spec.Errorf(spec.UnsupportedField, "keys vlan and vlanTrunk: the kernel has no VLAN filtering on bridges (CONFIG_BRIDGE_VLAN_FILTERING): %w: remove them, or use a kernel that has it", err)
 	}
-	return nil
+	return err
 }
 
 func (s Bridge) reconcile(k *kernel, br *netlink.Bridge) error {
-	if err := s.supported(br); err != nil {
-		return err
+	if s.VLANFiltering && !filtersVLANs(br) {
+		if err := k.host.BridgeSetVlanFiltering(br, true); err != nil {
+			return fmt.Errorf("enable VLAN filtering on bridge %s: %w", s.Name, withoutVLANs(err, s))
+		}
 	}
 	if s.MTU != 0 && br.MTU != s.MTU {
 		if err := k.host.LinkSetMTU(br, s.MTU); err != nil {
@@ -71,11 +72,6 @@ func (s Bridge) reconcile(k *kernel, br *netlink.Bridge) error {
 	if s.Promisc && br.RawFlags&unix.IFF_PROMISC == 0 {
 		if err := k.host.SetPromiscOn(br); err != nil {
 			return fmt.Errorf("set bridge %s promiscuous: %w", s.Name, err)
-		}
-	}
-	if s.VLANFiltering && !filtersVLANs(br) {
-		if err := k.host.BridgeSetVlanFiltering(br, true); err != nil {
-			return fmt.Errorf("enable VLAN filtering on bridge %s: %w", s.Name, err)
 		}
 	}
 	if err := pinMAC(k, br); err != nil {
@@ -93,10 +89,10 @@ func (s Bridge) reconcile(k *kernel, br *netlink.Bridge) error {
 }
 
 // pinMAC pins the MAC of a bridge that somebody else made. A bridge whose last
-// port has left may have the MAC 00:00:00:00:00:00, which cannot be set; its
-// next port gives it one.
+// port has left may have the MAC 00:00:00:00:00:00, which cannot be set. Where
+// sysfs cannot tell, setting the MAC that it has does no harm.
 func pinMAC(k *kernel, br *netlink.Bridge) error {
-	if kind, known := sysfs(br, "addr_assign_type"); !known || kind == netAddrSet {
+	if kind, known := sysfs(br, "addr_assign_type"); known && kind == netAddrSet {
 		return nil
 	}
 	mac := br.HardwareAddr

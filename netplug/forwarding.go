@@ -13,7 +13,7 @@ func (s Forwarding) String() string {
 		return "sysctl -qw net/ipv4/ip_forward=1"
 	}
 	return strings.Join([]string{
-		"for link in $(ls /proc/sys/net/ipv6/conf | grep -vx -e all -e default); do",
+		"for link in $(ls /proc/sys/net/ipv6/conf | grep -vx -e all -e default -e lo); do",
 		"\t[ \"$(cat /proc/sys/net/ipv6/conf/$link/accept_ra)\" != 1 ] || sysctl -qw net/ipv6/conf/$link/accept_ra=2",
 		"done",
 		"sysctl -qw net/ipv6/conf/all/forwarding=1",

@@ -33,7 +33,8 @@ func keepAdvertisements() error {
 		return fmt.Errorf("list links with IPv6: %w", err)
 	}
 	for _, link := range links {
-		if link.Name() == "all" || link.Name() == "default" {
+		switch link.Name() {
+		case "all", "default", "lo":
 			continue
 		}
 		key := acceptRA(link.Name())

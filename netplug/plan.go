@@ -30,7 +30,7 @@ func PlanBridge(cfg Config, leases []Lease, routes []Route) Plan {
 }
 
 func nodeSteps(cfg Config, leases []Lease) []Step {
-	steps := []Step{Bridge{Name: cfg.Bridge, MTU: cfg.MTU, Promisc: cfg.Promisc, VLANFiltering: cfg.VLANs.enabled()}}
+	steps := []Step{bridgeStep(cfg)}
 	gateway := cfg.gatewayLink()
 	if gateway != cfg.Bridge {
 		steps = append(steps, VLANLeg{Bridge: cfg.Bridge, Name: gateway, VLAN: cfg.VLANs.Access})
@@ -54,6 +54,10 @@ func nodeSteps(cfg Config, leases []Lease) []Step {
 		steps = append(steps, translation(cfg, l)...)
 	}
 	return unique(steps)
+}
+
+func bridgeStep(cfg Config) Bridge {
+	return Bridge{Name: cfg.Bridge, MTU: cfg.MTU, Promisc: cfg.Promisc, VLANFiltering: cfg.VLANs.enabled()}
 }
 
 func podSteps(cfg Config, leases []Lease, routes []Route) []Step {

@@ -15,16 +15,20 @@ type PodSettings struct {
 
 // sysctls lists key and value; they are under the pod's /proc/sys.
 func (s PodSettings) sysctls() [][2]string {
-	// When the link comes up with an address that another pod had before, its
-	// neighbours learn the new MAC at once (arp_notify in ip-sysctl.rst).
-	all := [][2]string{{"net/ipv4/conf/" + s.IfName + "/arp_notify", "1"}}
+	conf := "net/ipv6/conf/" + s.IfName
+	all := [][2]string{
+		// When the link comes up with an address that another pod had before, its
+		// neighbours learn the new MAC at once (arp_notify in ip-sysctl.rst).
+		{"net/ipv4/conf/" + s.IfName + "/arp_notify", "1"},
+		// Also the link-local address of an IPv4 pod need not be probed.
+		{conf + "/accept_dad", "0"},
+	}
+	if s.DAD {
+		all[1][1] = "1"
+		all = append(all, [2]string{conf + "/enhanced_dad", "1"})
+	}
 	if !s.IPv6 {
 		return all
-	}
-	conf := "net/ipv6/conf/" + s.IfName
-	dad := "0"
-	if s.DAD {
-		dad = "1"
 	}
 	return append(all,
 		// Docker disables IPv6 in a namespace without an IPv6 network of its own.
@@ -32,9 +36,7 @@ func (s PodSettings) sysctls() [][2]string {
 		[2]string{conf + "/disable_ipv6", "0"},
 		[2]string{conf + "/keep_addr_on_down", "1"},
 		// What the IPAM plugin says is all there is: no router's advertisement adds to it.
-		[2]string{conf + "/accept_ra", "0"},
-		[2]string{conf + "/enhanced_dad", dad},
-		[2]string{conf + "/accept_dad", dad})
+		[2]string{conf + "/accept_ra", "0"})
 }
 
 func (s PodSettings) String() string {

@@ -18,7 +18,8 @@ import (
 func (s PodSettings) Apply(*kernel) error {
 	return netns.Do(s.Netns, func() error {
 		for _, kv := range s.sysctls() {
-			if err := setSysctl(kv[0], kv[1]); err != nil {
+			err := setSysctl(kv[0], kv[1])
+			if err != nil && (s.IPv6 || !errors.Is(err, errNoIPv6)) {
 				return fmt.Errorf("in %s: %w", s.Netns, err)
 			}
 		}

@@ -13,9 +13,6 @@ var errNoIPv6 = errors.New("the kernel has no IPv6 (ipv6.disable=1?)")
 
 const sysctlRoot = "/proc/sys"
 
-// acceptRA is the sysctl that lets router advertisements configure a link.
-func acceptRA(link string) string { return "net/ipv6/conf/" + link + "/accept_ra" }
-
 // setSysctl writes a sysctl that does not have the value yet. /proc/sys/net
 // shows the namespace of the calling thread.
 func setSysctl(key, value string) error {

@@ -30,6 +30,9 @@ func add(ctx context.Context, r *spec.Request) (*current.Result, error) {
 	if err := k.refuseExisting(cfg); err != nil {
 		return nil, err
 	}
+	if err := k.refuseBridge(cfg); err != nil {
+		return nil, err
+	}
 	answer, err := lease(ctx, r, cfg)
 	if err != nil {
 		return nil, err // the delegate's lease is gone already: Request.Delegate
@@ -85,6 +88,21 @@ func (k *kernel) refuseExisting(cfg Config) error {
 		return spec.Errorf(spec.Kernel, "look up %s in %s: %w", cfg.Attachment.IfName, cfg.Netns, err)
 	}
 	return k.deleteHostLink(hostEnd(cfg.Network, cfg.Attachment))
+}
+
+// refuseBridge ends an ADD whose bridge cannot be had before an address is
+// leased for it.
+func (k *kernel) refuseBridge(cfg Config) error {
+	var err error
+	if cfg.VLANs.enabled() {
+		err = bridgeStep(cfg).Apply(k) // only trying tells whether the kernel can
+	} else if _, err = k.bridge(cfg.Bridge); isNotFound(err) {
+		err = nil
+	}
+	if err != nil {
+		return spec.Errorf(kernelCode(err), "%w", err)
+	}
+	return nil
 }
 
 // del takes the attachment back (SPEC section 2, "DEL"). Everything is found

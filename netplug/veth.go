@@ -15,6 +15,11 @@ type Veth struct {
 	MAC    string // of the pod's end; "" lets the kernel choose
 }
 
+// acceptRA is the sysctl that lets router advertisements configure a link.
+func acceptRA(link string) string { return "net/ipv6/conf/" + link + "/accept_ra" }
+
+// String turns router advertisements off on the host's end, too: should it ever
+// leave the bridge, the pod must not become the node's router.
 func (s Veth) String() string {
 	mtu, mac := "", ""
 	if s.MTU != 0 {
@@ -23,6 +28,6 @@ func (s Veth) String() string {
 	if s.MAC != "" {
 		mac = " address " + s.MAC
 	}
-	return fmt.Sprintf("ip link add %s%s master %s type veth peer name %s%s%s netns %s\nip link set %s up alias %q",
-		s.Host, mtu, s.Bridge, s.IfName, mtu, mac, s.Netns, s.Host, s.Alias)
+	return fmt.Sprintf("ip link add %s%s master %s type veth peer name %s%s%s netns %s\nip link set %s up alias %q\nsysctl -qw %s=0",
+		s.Host, mtu, s.Bridge, s.IfName, mtu, mac, s.Netns, s.Host, s.Alias, acceptRA(s.Host))
 }

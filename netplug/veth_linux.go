@@ -1,6 +1,7 @@
 package netplug
 
 import (
+	"errors"
 	"fmt"
 	"net"
 
@@ -32,6 +33,9 @@ func (s Veth) Apply(k *kernel) error {
 	// The kernel takes an alias only from a link that exists already.
 	if err := k.host.LinkSetAlias(host, s.Alias); err != nil {
 		return fmt.Errorf("set alias of %s: %w", s.Host, err)
+	}
+	if err := setSysctl(acceptRA(s.Host), "0"); err != nil && !errors.Is(err, errNoIPv6) {
+		return err
 	}
 	return nil
 }

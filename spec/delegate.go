@@ -34,7 +34,8 @@ const (
 // Delegate executes another plugin, found in CNI_PATH, with this request's
 // whole configuration and environment and the given command (section 4). The
 // result is nil for every command but ADD. An ADD that fails is followed by
-// the delegate's DEL, as section 4 asks. The plugin's stderr is passed on.
+// the delegate's DEL, as section 4 asks, unless it failed because the attachment
+// has an address. The plugin's stderr is passed on.
 func (r *Request) Delegate(ctx context.Context, command, pluginType string) (*current.Result, error) {
 	if err := CheckName(pluginType); err != nil {
 		return nil, Errorf(InvalidConfig, "type of the plugin to delegate to %w", err)
@@ -53,11 +54,19 @@ func (r *Request) Delegate(ctx context.Context, command, pluginType string) (*cu
 	if err == nil {
 		return r.delegatedResult(out)
 	}
+	if strings.Contains(err.Error(), duplicateAllocation) {
+		return nil, err
+	}
 	if _, undo := r.execute(context.WithoutCancel(ctx), path, "DEL"); undo != nil {
 		r.Logf("%s DEL after its failed ADD: %v", pluginType, undo)
 	}
 	return nil, err
 }
+
+// duplicateAllocation is in the error of host-local, the reference's and ours,
+// for an attachment that holds an address already: a DEL after it would release
+// the address of a container that lives.
+const duplicateAllocation = "duplicate allocation is not allowed"
 
 // find looks a plugin up in the directories of CNI_PATH.
 func find(plugin string, dirs []string) (string, error) {

@@ -51,6 +51,16 @@ func TestDelegateFailureIsFollowedByDel(t *testing.T) {
 	}
 }
 
+func TestDelegateDuplicateKeepsTheLease(t *testing.T) {
+	r, log := delegate(t, `echo '{"code":4,"msg":"10.1.2.3 has been allocated to c1, duplicate allocation is not allowed"}'; exit 1`)
+	if _, err := r.Delegate(context.Background(), "ADD", "child"); err == nil {
+		t.Error("the delegate's error is lost")
+	}
+	if commands, err := os.ReadFile(log); err != nil || string(commands) != "ADD\n" {
+		t.Errorf("commands %q, %v: a DEL would release a live address", commands, err)
+	}
+}
+
 func TestDelegateErrorsNameTheCulprit(t *testing.T) {
 	r, _ := delegate(t, `echo nonsense; exit 3`)
 	for plugin, culprit := range map[string]string{"child": "nonsense", "absent": "absent", "../child": "../child"} {

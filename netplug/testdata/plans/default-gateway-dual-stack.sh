@@ -6,7 +6,7 @@ ip link set cni0 up
 ip addr add 10.88.0.1/24 brd + dev cni0
 sysctl -qw net/ipv4/ip_forward=1
 ip addr add fd88::1/64 dev cni0 nodad
-for link in $(ls /proc/sys/net/ipv6/conf | grep -vx -e all -e default); do
+for link in $(ls /proc/sys/net/ipv6/conf | grep -vx -e all -e default -e lo); do
 	[ "$(cat /proc/sys/net/ipv6/conf/$link/accept_ra)" != 1 ] || sysctl -qw net/ipv6/conf/$link/accept_ra=2
 done
 sysctl -qw net/ipv6/conf/all/forwarding=1
@@ -26,6 +26,7 @@ add set ip mascri hairpin { type ipv4_addr . ipv4_addr; flags interval; }
 add set ip mascri masquerade_all { type ipv4_addr; flags interval; }
 add map ip mascri hostips { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }
 add map ip mascri hostports { type inet_proto . inet_service : ipv4_addr . inet_service; }
+add chain ip mascri conditional
 add chain ip mascri lookup
 add chain ip mascri prerouting { type nat hook prerouting priority dstnat; policy accept; }
 add chain ip mascri output { type nat hook output priority -100; policy accept; }
@@ -34,6 +35,7 @@ flush chain ip mascri lookup
 flush chain ip mascri prerouting
 flush chain ip mascri output
 flush chain ip mascri postrouting
+add rule ip mascri lookup jump conditional
 add rule ip mascri lookup dnat to meta l4proto . ip daddr . th dport map @hostips
 add rule ip mascri lookup dnat to meta l4proto . th dport map @hostports
 add rule ip mascri prerouting fib daddr type local jump lookup
@@ -58,6 +60,7 @@ add set ip6 mascri hairpin { type ipv6_addr . ipv6_addr; flags interval; }
 add set ip6 mascri masquerade_all { type ipv6_addr; flags interval; }
 add map ip6 mascri hostips { type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service; }
 add map ip6 mascri hostports { type inet_proto . inet_service : ipv6_addr . inet_service; }
+add chain ip6 mascri conditional
 add chain ip6 mascri lookup
 add chain ip6 mascri prerouting { type nat hook prerouting priority dstnat; policy accept; }
 add chain ip6 mascri output { type nat hook output priority -100; policy accept; }
@@ -66,6 +69,7 @@ flush chain ip6 mascri lookup
 flush chain ip6 mascri prerouting
 flush chain ip6 mascri output
 flush chain ip6 mascri postrouting
+add rule ip6 mascri lookup jump conditional
 add rule ip6 mascri lookup dnat to meta l4proto . ip6 daddr . th dport map @hostips
 add rule ip6 mascri lookup dnat to meta l4proto . th dport map @hostports
 add rule ip6 mascri prerouting fib daddr type local jump lookup
@@ -80,7 +84,8 @@ nft add element ip6 mascri sources '{ fd88::/64 comment "a51146d38077ff99 lab" }
 nft add element ip6 mascri inside '{ fd88::/64 . fd88::/64 comment "a51146d38077ff99 lab" }'
 ip link add vethuuipt3e66n7 mtu 1400 master cni0 type veth peer name eth0 mtu 1400 netns /run/netns/pod
 ip link set vethuuipt3e66n7 up alias "mascri lab c1/eth0"
-nsenter --net=/run/netns/pod sysctl -qw net/ipv4/conf/eth0/arp_notify=1 net/ipv6/conf/lo/disable_ipv6=0 net/ipv6/conf/eth0/disable_ipv6=0 net/ipv6/conf/eth0/keep_addr_on_down=1 net/ipv6/conf/eth0/accept_ra=0 net/ipv6/conf/eth0/enhanced_dad=0 net/ipv6/conf/eth0/accept_dad=0
+sysctl -qw net/ipv6/conf/vethuuipt3e66n7/accept_ra=0
+nsenter --net=/run/netns/pod sysctl -qw net/ipv4/conf/eth0/arp_notify=1 net/ipv6/conf/eth0/accept_dad=0 net/ipv6/conf/lo/disable_ipv6=0 net/ipv6/conf/eth0/disable_ipv6=0 net/ipv6/conf/eth0/keep_addr_on_down=1 net/ipv6/conf/eth0/accept_ra=0
 nsenter --net=/run/netns/pod ip addr add 10.88.0.2/24 brd + dev eth0
 nsenter --net=/run/netns/pod ip addr add fd88::2/64 dev eth0 nodad
 nsenter --net=/run/netns/pod ip link set eth0 up

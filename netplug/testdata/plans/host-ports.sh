@@ -16,6 +16,7 @@ add set ip mascri hairpin { type ipv4_addr . ipv4_addr; flags interval; }
 add set ip mascri masquerade_all { type ipv4_addr; flags interval; }
 add map ip mascri hostips { type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service; }
 add map ip mascri hostports { type inet_proto . inet_service : ipv4_addr . inet_service; }
+add chain ip mascri conditional
 add chain ip mascri lookup
 add chain ip mascri prerouting { type nat hook prerouting priority dstnat; policy accept; }
 add chain ip mascri output { type nat hook output priority -100; policy accept; }
@@ -24,6 +25,7 @@ flush chain ip mascri lookup
 flush chain ip mascri prerouting
 flush chain ip mascri output
 flush chain ip mascri postrouting
+add rule ip mascri lookup jump conditional
 add rule ip mascri lookup dnat to meta l4proto . ip daddr . th dport map @hostips
 add rule ip mascri lookup dnat to meta l4proto . th dport map @hostports
 add rule ip mascri prerouting fib daddr type local jump lookup
@@ -44,8 +46,9 @@ nft add element ip mascri guarded '{ cni0 comment "a51146d38077ff99 lab" }'
 sysctl -qw net/ipv4/conf/cni0/route_localnet=1
 ip link add vethuuipt3e66n7 master cni0 type veth peer name eth0 netns /run/netns/pod
 ip link set vethuuipt3e66n7 up alias "mascri lab c1/eth0"
+sysctl -qw net/ipv6/conf/vethuuipt3e66n7/accept_ra=0
 bridge link set dev vethuuipt3e66n7 hairpin on isolated off
-nsenter --net=/run/netns/pod sysctl -qw net/ipv4/conf/eth0/arp_notify=1
+nsenter --net=/run/netns/pod sysctl -qw net/ipv4/conf/eth0/arp_notify=1 net/ipv6/conf/eth0/accept_dad=0
 nsenter --net=/run/netns/pod ip addr add 10.88.0.2/24 brd + dev eth0
 nsenter --net=/run/netns/pod ip link set eth0 up
 until ip link show vethuuipt3e66n7 | grep -q 'state UP'; do sleep 0.01; done

@@ -12,3 +12,4 @@ for chain in $(ip6tables -S | sed -n 's/^-N \(DOCKER-USER\)$/\1/p; s/^-P \(FORWA
 done
 ip link add vethuuipt3e66n7 master cni0 type veth peer name eth0 netns /run/netns/pod
 ip link set vethuuipt3e66n7 up alias "mascri lab c1/eth0"
+sysctl -qw net/ipv6/conf/vethuuipt3e66n7/accept_ra=0

@@ -12,5 +12,6 @@ for chain in $(ip6tables -S | sed -n 's/^-N \(DOCKER-USER\)$/\1/p; s/^-P \(FORWA
 done
 ip link add vethuuipt3e66n7 master br0 type veth peer name eth0 netns /run/netns/pod
 ip link set vethuuipt3e66n7 up alias "mascri lab c1/eth0"
+sysctl -qw net/ipv6/conf/vethuuipt3e66n7/accept_ra=0
 nsenter --net=/run/netns/pod ip link set eth0 up
 until ip link show vethuuipt3e66n7 | grep -q 'state UP'; do sleep 0.01; done

@@ -9,7 +9,8 @@ for chain in $(ip6tables -S | sed -n 's/^-N \(DOCKER-USER\)$/\1/p; s/^-P \(FORWA
 done
 ip link add vethuuipt3e66n7 master cni0 type veth peer name eth0 netns /run/netns/pod
 ip link set vethuuipt3e66n7 up alias "mascri lab c1/eth0"
-nsenter --net=/run/netns/pod sysctl -qw net/ipv4/conf/eth0/arp_notify=1 net/ipv6/conf/lo/disable_ipv6=0 net/ipv6/conf/eth0/disable_ipv6=0 net/ipv6/conf/eth0/keep_addr_on_down=1 net/ipv6/conf/eth0/accept_ra=0 net/ipv6/conf/eth0/enhanced_dad=1 net/ipv6/conf/eth0/accept_dad=1
+sysctl -qw net/ipv6/conf/vethuuipt3e66n7/accept_ra=0
+nsenter --net=/run/netns/pod sysctl -qw net/ipv4/conf/eth0/arp_notify=1 net/ipv6/conf/eth0/accept_dad=1 net/ipv6/conf/eth0/enhanced_dad=1 net/ipv6/conf/lo/disable_ipv6=0 net/ipv6/conf/eth0/disable_ipv6=0 net/ipv6/conf/eth0/keep_addr_on_down=1 net/ipv6/conf/eth0/accept_ra=0
 nsenter --net=/run/netns/pod ip addr add fd88::2/64 dev eth0
 nsenter --net=/run/netns/pod ip link set eth0 up
 until ip link show vethuuipt3e66n7 | grep -q 'state UP'; do sleep 0.01; done

@@ -1,6 +1,5 @@
-ip link add cni0 type bridge
+ip link add cni0 type bridge vlan_filtering 1
 ip link set cni0 address $(ip -br link show cni0 | awk '{print $3}')
-ip link set cni0 type bridge vlan_filtering 1
 sysctl -qw net/ipv6/conf/cni0/accept_ra=0
 ip link set cni0 up
 bridge vlan add dev cni0 vid 100 self
@@ -18,11 +17,12 @@ for chain in $(iptables -S | sed -n 's/^-N \(DOCKER-USER\)$/\1/p; s/^-P \(FORWAR
 done
 ip link add vethuuipt3e66n7 master cni0 type veth peer name eth0 netns /run/netns/pod
 ip link set vethuuipt3e66n7 up alias "mascri lab c1/eth0"
+sysctl -qw net/ipv6/conf/vethuuipt3e66n7/accept_ra=0
 bridge vlan del dev vethuuipt3e66n7 vid $(cat /sys/class/net/cni0/bridge/default_pvid)
 bridge vlan add dev vethuuipt3e66n7 vid 100 pvid untagged
 bridge vlan add dev vethuuipt3e66n7 vid 7
 bridge vlan add dev vethuuipt3e66n7 vid 20-22
-nsenter --net=/run/netns/pod sysctl -qw net/ipv4/conf/eth0/arp_notify=1
+nsenter --net=/run/netns/pod sysctl -qw net/ipv4/conf/eth0/arp_notify=1 net/ipv6/conf/eth0/accept_dad=0
 nsenter --net=/run/netns/pod ip addr add 10.88.0.2/24 brd + dev eth0
 nsenter --net=/run/netns/pod ip link set eth0 up
 until ip link show vethuuipt3e66n7 | grep -q 'state UP'; do sleep 0.01; done
