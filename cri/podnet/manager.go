@@ -110,6 +110,9 @@ func (m *Manager) Prepare(_ context.Context, pod Pod) (Attachment, error) {
 	if err != nil {
 		return Attachment{}, err
 	}
+	if err := m.findPlugins(network); err != nil {
+		return Attachment{}, err
+	}
 	return Attach(network, pod, m.PodCIDRs())
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,27 +45,57 @@ func pinNamespace(netns, path string) error {
 	return nil
 }
 
-// shareDir makes the directory of the pins a shared mount, as ip-netns(8) does
-// with /run/netns: otherwise a mount namespace that is cloned later (each
-// systemd service with PrivateMounts has one) would hold its own copy of every
-// pin, which no umount of ours reaches, and keep dead namespaces alive.
+// shareDir makes sure that the directory of the pins lies on a shared mount, as
+// ip-netns(8) does for /run/netns: otherwise a mount namespace that is cloned
+// later (each systemd service with PrivateMounts has one) would hold its own
+// copy of every pin, which no umount of ours reaches, and keep dead namespaces
+// alive. Where the mount is shared already, as /run mostly is, pins also reach
+// the host out of a container that the directory was handed to.
 func shareDir(dir string) error {
-	err := unix.Mount("", dir, "", unix.MS_SHARED|unix.MS_REC, "")
-	if !errors.Is(err, unix.EINVAL) {
-		return wrapMount("--make-rshared", dir, err)
+	shared, err := onSharedMount(dir)
+	if err != nil || shared {
+		return err
 	}
-	// EINVAL: not a mount point yet, see mount(2).
 	if err := unix.Mount(dir, dir, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-		return wrapMount("--rbind "+dir, dir, err)
+		return fmt.Errorf("mount --rbind %s %s: %w", dir, dir, err)
 	}
-	return wrapMount("--make-rshared", dir, unix.Mount("", dir, "", unix.MS_SHARED|unix.MS_REC, ""))
+	if err := unix.Mount("", dir, "", unix.MS_SHARED|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("mount --make-rshared %s: %w", dir, err)
+	}
+	return nil
 }
 
-func wrapMount(options, dir string, err error) error {
-	if err == nil {
-		return nil
+// onSharedMount tells whether the mount that holds a directory propagates what
+// is mounted in it. Fields of mountinfo, see proc_pid_mountinfo(5): the fifth is
+// the mount point, and optional ones such as "shared:1" follow from the seventh
+// on, up to a dash.
+func onSharedMount(dir string) (shared bool, err error) {
+	dir, err = filepath.EvalSymlinks(dir)
+	if err != nil {
+		return false, err
 	}
-	return fmt.Errorf("mount %s %s: %w", options, dir, err)
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return false, err
+	}
+	longest := -1
+	for line := range strings.Lines(string(table)) {
+		fields := strings.Fields(line)
+		if len(fields) < 7 || !within(fields[4], dir) || len(fields[4]) < longest {
+			continue
+		}
+		// Of two mounts on one point the later covers the earlier.
+		longest = len(fields[4])
+		options, _, _ := strings.Cut(strings.Join(fields[6:], " "), " - ")
+		shared = strings.HasPrefix(options, "shared:") || strings.Contains(options, " shared:")
+	}
+	return shared, nil
+}
+
+// within tells whether path is point or below it. A point with a space in its
+// name is escaped in mountinfo and matches nothing; its parent's answer is used.
+func within(point, path string) bool {
+	return point == "/" || path == point || strings.HasPrefix(path, point+"/")
 }
 
 // unpinNamespace removes the mounts on path, and path. Lazily: whoever still

@@ -24,6 +24,9 @@ const (
 	statusTimeout = 20 * time.Second
 )
 
+// ErrNoPlugin says that a plugin which the network needs is not installed.
+var ErrNoPlugin = errors.New("missing CNI plugin")
+
 // Report is what there is to say about the network a pod would be put on.
 type Report struct {
 	Network  string   `json:"network,omitempty"`
@@ -57,15 +60,25 @@ func (m *Manager) Status(ctx context.Context) error {
 	return m.ask(ctx, network)
 }
 
-// findPlugins looks for the network's plugins, as an ADD would.
+// findPlugins looks for the network's plugins and for those that they delegate
+// addresses to, as an ADD would. Without one of them DEL could not run either,
+// so it is better known before anything was made.
 func (m *Manager) findPlugins(network Network) error {
 	var errs []error
-	for _, plugin := range network.Plugins() {
-		if _, err := invoke.FindInPath(plugin, m.config.BinDirs); err != nil {
-			errs = append(errs, fmt.Errorf("network %s (%s): plugin %s is not in %v: install it there", network.Name, network.Source, plugin, m.config.BinDirs))
+	for _, plugin := range network.list.Plugins {
+		for _, name := range []string{plugin.Network.Type, plugin.Network.IPAM.Type} {
+			if name == "" {
+				continue
+			}
+			if _, err := invoke.FindInPath(name, m.config.BinDirs); err != nil {
+				errs = append(errs, fmt.Errorf("network %s (%s): plugin %s is not in %v: install it there", network.Name, network.Source, name, m.config.BinDirs))
+			}
 		}
 	}
-	return errors.Join(errs...)
+	if len(errs) > 0 {
+		return fmt.Errorf("%w: %w", ErrNoPlugin, errors.Join(errs...))
+	}
+	return nil
 }
 
 // ask gives the cached answer, or a new one if it comes soon enough.
