@@ -23,11 +23,11 @@ const chainConditional = "conditional"
 // common matches only, and refuses others by name: source and destination
 // address, incoming interface and protocol, each also negated.
 func ParseConditions(f Family, tokens []string) (Conditions, error) {
-	if len(tokens) == 0 {
+	if strings.TrimSpace(strings.Join(tokens, "")) == "" {
 		return Conditions{Family: f}, nil
 	}
 	parse := parseNFT
-	if tokens[0] == "" || strings.ContainsRune("-!", rune(tokens[0][0])) {
+	if strings.HasPrefix(tokens[0], "-") || strings.HasPrefix(tokens[0], "!") {
 		parse = parseIPTables
 	}
 	all, err := parse(f, tokens)
