@@ -105,6 +105,9 @@ func oneObject(text string, v any) (map[string]any, error) {
 	if err := json.Unmarshal(raw, &object); err != nil {
 		return nil, err
 	}
+	if object == nil {
+		return nil, errors.New("stdout is null")
+	}
 	return object, nil
 }
 

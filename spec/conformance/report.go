@@ -214,7 +214,7 @@ func (r Report) writeMarkdown(w io.Writer) error {
 				}
 				said := o.Row.Requirement
 				if o.Reason != "" {
-					said += " **" + strings.ToUpper(o.Reason[:1]) + o.Reason[1:] + "**"
+					said += " *Here:* " + o.Reason
 				}
 				fmt.Fprintf(w, "| `%s` | %s | %s | %s | %s |\n", o.Row.ID, o.Row.Section, o.Row.Level, o.Status, cell(said))
 			}

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -85,8 +86,24 @@ func checkWithoutIPAM(p *probe) {
 	p.accepts(p.call("CHECK", a, alone...), "CHECK of a network without ipam")
 }
 
-// elsewhere is an address of TEST-NET-2 (RFC 5737) that nobody has.
-const elsewhere = "198.51.100.77/24"
+// elsewhere is an address of the same network that the attachment does not
+// have. One of another network might be a later plugin's.
+func elsewhere(address string) (string, error) {
+	prefix, err := netip.ParsePrefix(address)
+	if err != nil {
+		return "", err
+	}
+	other := prefix.Addr()
+	for range 9 {
+		if other = other.Next(); !prefix.Contains(other.Next()) {
+			other = prefix.Masked().Addr().Next()
+		}
+	}
+	if other == prefix.Addr() {
+		return "", fmt.Errorf("%s has no room for another address", prefix)
+	}
+	return netip.PrefixFrom(other, prefix.Bits()).String(), nil
+}
 
 func checkConsultsAddresses(p *probe) {
 	a, r := p.checked()
@@ -94,12 +111,13 @@ func checkConsultsAddresses(p *probe) {
 		p.inapplicable("the result has no addresses")
 	}
 	p.prepared(p.call("CHECK", a), "CHECK with the prevResult as it is")
+	other, err := elsewhere(r.IPs[0].Address)
+	p.must(err)
 	ips := slices.Clone(r.raw["ips"].([]any))
 	changed := maps.Clone(ips[0].(map[string]any))
-	changed["address"] = elsewhere
-	delete(changed, "gateway")
+	changed["address"] = other
 	ips[0] = changed
-	p.refuses(p.call("CHECK", a, set("prevResult", r.with("ips", ips))), "CHECK with a prevResult whose address %s nobody has", elsewhere)
+	p.refuses(p.call("CHECK", a, set("prevResult", r.with("ips", ips))), "CHECK with a prevResult that has %s in place of %s", other, r.IPs[0].Address)
 }
 
 func checkConsultsInterfaces(p *probe) {

@@ -126,7 +126,7 @@ func (t Target) choose(all []unit) ([]unit, error) {
 func executable(binary string) error {
 	info, err := os.Stat(binary)
 	if err != nil {
-		return fmt.Errorf("plugin %s: %w", filepath.Base(binary), err)
+		return fmt.Errorf("plugin %s is not in the plugin directory: %w", filepath.Base(binary), err)
 	}
 	if info.IsDir() || info.Mode()&0o111 == 0 {
 		return fmt.Errorf("plugin %s: %s is not an executable file", filepath.Base(binary), binary)
