@@ -153,7 +153,7 @@ func TestParallel(t *testing.T) {
 	l := newHost(t)
 	l.apply(bases()...)
 	empty := l.ruleset()
-	const rounds, fighters = 20, 8
+	const rounds, fighters = 10, 6
 	conns := make([]*Conn, fighters)
 	for i := range conns {
 		conn, err := Open() // here: another goroutine's thread is in another namespace
