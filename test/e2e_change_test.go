@@ -75,8 +75,7 @@ func TestConfigurationIsSeenAtOnce(t *testing.T) {
 	if got := n.addresses(first)[0].String(); !strings.HasPrefix(got, "10.22.") {
 		t.Errorf("address %s: the broken file hid the good one", got)
 	}
-	n.configure("05-new.conflist", conflist(t, "10.23.0.0/24"))
-	n.configure("10-mascri.conflist", strings.Replace(conflist(t), `"mascri0"`, `"mascri1"`, 1))
+	n.configure("05-new.conflist", strings.Replace(conflist(t, "10.23.0.0/24"), `"mascri0"`, `"mascri1"`, 1))
 	second := n.run(podConfig("new"))
 	if got := n.addresses(second)[0].String(); !strings.HasPrefix(got, "10.23.") {
 		t.Errorf("address %s: the renamed configuration was not seen", got)

@@ -47,6 +47,7 @@ func newLab(t *testing.T, impl implementation) *lab {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatalf("unshare the network namespace (needs root or `unshare -Urnm`): %v", err)
 	}
+	showOwnLinks(t)
 	l := &lab{T: t, implementation: impl, data: t.TempDir(),
 		node: fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())}
 	l.outside = l.namespace()
@@ -58,6 +59,23 @@ func newLab(t *testing.T, impl implementation) *lab {
 			ip route add default via ` + nodeV4 + `; ip route add default via ` + nodeV6 + `'
 		ip addr add ` + nodeV4 + `/24 dev uplink; ip addr add ` + nodeV6 + `/64 dev uplink nodad`)
 	return l
+}
+
+// showOwnLinks gives the thread a /sys of its own, which shows the links of the
+// network namespace that it is in, as a node's does: plugins read there what
+// netlink does not tell. A user namespace inside a container may not; then a
+// plugin must do without, and come to the same.
+func showOwnLinks(t *testing.T) {
+	t.Helper()
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		t.Fatalf("unshare the mount namespace: %v", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatalf("make mounts private: %v", err)
+	}
+	if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
+		t.Logf("mount /sys: %v", err)
+	}
 }
 
 // namespace makes a network namespace that lives as long as the test.

@@ -66,7 +66,9 @@ func runTests(m *testing.M) (code int, err error) {
 // buildOurs builds our plugins under the reference's names.
 func buildOurs(ctx context.Context, dir string) error {
 	for command, name := range ourCommands {
-		if _, err := os.Stat("../../cmd/" + command); err != nil { continue }
+		if _, err := os.Stat("../../cmd/" + command); err != nil {
+			continue
+		}
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(dir, name), "./cmd/"+command)
 		cmd.Dir = filepath.Join("..", "..")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

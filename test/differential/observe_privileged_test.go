@@ -26,9 +26,9 @@ func (r *run) kernel(stage string) {
 	r.remains(stage)
 }
 
-// volatile are fields that differ between any two runs, or that only say what
-// another one says in other words.
-var volatile = regexp.MustCompile(`/(ifindex|link|link_index|link_netnsid|stats|[a-z_]*_timer|valid_life_time|preferred_life_time|tentative|num_[rt]x_queues|root_id|topology_change[a-z_]*|iif|id|no|designated_port)$`)
+// volatile are fields that differ between any two runs, that only say what
+// another one says in other words, or that follow a link's carrier with delay.
+var volatile = regexp.MustCompile(`/(ifindex|link|link_index|link_netnsid|stats|[a-z_]*_timer|valid_life_time|preferred_life_time|tentative|num_[rt]x_queues|[gt]so_[a-z0-9_]*|gro_[a-z0-9_]*|root_id|topology_change[a-z_]*|iif|id|no|designated_port)$|/link (cni0|br-lab)(\.[0-9]+)?/operstate$|/route .*/flags$`)
 
 // namespaceState notes what ip and bridge say in a namespace, and its sysctls.
 func (r *run) namespaceState(stage, path string) {
@@ -40,7 +40,7 @@ func (r *run) namespaceState(stage, path string) {
 		addresses, _ := link["addr_info"].([]any)
 		for _, a := range addresses {
 			address := a.(object)
-			r.flatten(fmt.Sprintf("%s/address %s on %s", stage, address["local"], link["ifname"]), address)
+			r.flatten(fmt.Sprintf("%s/link %s/address %s", stage, link["ifname"], address["local"]), address)
 		}
 	}
 	for _, family := range []string{"-4", "-6"} {
@@ -49,7 +49,7 @@ func (r *run) namespaceState(stage, path string) {
 		}
 	}
 	for _, port := range r.list(in + "bridge -j vlan show") {
-		r.flatten(fmt.Sprintf("%s/vlans of %s", stage, port["ifname"]), port)
+		r.flatten(fmt.Sprintf("%s/link %s/vlans", stage, port["ifname"]), port["vlans"])
 	}
 	r.sysctls(stage, path)
 }
@@ -74,36 +74,38 @@ func (r *run) route(stage, family string, route object) {
 	if table == "255" || strings.HasPrefix(dst, "fe80:") || strings.HasPrefix(dst, "ff00:") {
 		return
 	}
-	name := fmt.Sprintf("%s/route %s %s dev %s", stage, family, dst, route["dev"])
+	name := fmt.Sprintf("%s/link %s/route %s %s", stage, route["dev"], family, dst)
 	if route["table"] != nil {
 		name += " table " + table
 	}
 	r.flatten(name, route)
 }
 
-// sysctlGroups are the settings that a plugin may touch.
-var sysctlGroups = []string{"net/ipv4/ip_forward", "net/ipv4/conf/*/*", "net/ipv6/conf/*/*", "net/bridge/*"}
+// sysctlDirs are the settings that a plugin may touch: the namespace's and
+// each link's.
+var sysctlDirs = []string{"net/ipv4/conf", "net/ipv6/conf"}
 
-// perRun are settings that the kernel chooses or that count.
-var perRun = regexp.MustCompile(`/(stable_secret|mc_forwarding)$`)
-
-// sysctls notes them all: /proc/sys/net shows the namespace of the thread.
+// sysctls notes them: /proc/sys/net shows the namespace of the thread.
 func (r *run) sysctls(stage, path string) {
 	err := netns.Do(path, func() error {
-		for _, group := range sysctlGroups {
-			paths, err := filepath.Glob("/proc/sys/" + group)
+		if err := r.sysctl(stage+"/sysctl ipv4/ip_forward", "/proc/sys/net/ipv4/ip_forward"); err != nil {
+			return err
+		}
+		for _, dir := range sysctlDirs {
+			family := strings.Split(dir, "/")[1]
+			settings, err := filepath.Glob("/proc/sys/" + dir + "/*/*")
 			if err != nil {
 				return err
 			}
-			for _, p := range paths {
-				if perRun.MatchString(p) {
-					continue
+			for _, p := range settings {
+				link, key := filepath.Base(filepath.Dir(p)), filepath.Base(p)
+				if key == "stable_secret" {
+					continue // has no value until somebody sets it, and then a random one
 				}
-				value, err := os.ReadFile(p)
-				if err != nil {
+				subject := fmt.Sprintf("%s/link %s/sysctl %s/%s", stage, r.plain(link), family, key)
+				if err := r.sysctl(subject, p); err != nil {
 					return err
 				}
-				r.note(stage+"/sysctl "+strings.TrimPrefix(p, "/proc/sys/"), strings.TrimSpace(string(value)))
 			}
 		}
 		return nil
@@ -111,6 +113,13 @@ func (r *run) sysctls(stage, path string) {
 	if err != nil {
 		r.Fatalf("read sysctls: %v", err)
 	}
+}
+
+// sysctl notes one of thousands: nothing random is in its name or value.
+func (r *run) sysctl(name, path string) error {
+	value, err := os.ReadFile(path)
+	r.seen[name] = strings.TrimSpace(string(value))
+	return err
 }
 
 // files notes the lease directory: names, modes, contents.
@@ -176,6 +185,7 @@ func (r *run) flatten(name string, value any) {
 		}
 	case []any:
 		if words, ok := stringsOf(v); ok {
+			words = slices.DeleteFunc(words, func(w string) bool { return w == "NO-CARRIER" || w == "LOWER_UP" })
 			slices.Sort(words)
 			r.note(name, strings.Join(words, " "))
 			return

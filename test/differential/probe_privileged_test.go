@@ -35,9 +35,19 @@ func (r *run) packets() {
 		r.hostPort(port)
 	}
 	if r.spoof {
-		r.sh("nsenter --net=" + pod + " sh -ec 'ip link set eth0 address 02:00:00:00:00:66; ip neigh flush dev eth0'")
-		r.note("packets/with a foreign MAC the outside sees the pod as", r.seenAs(r.ask(pod, "tcp", outsideV4, "7000"), addresses))
+		r.withForeignMAC(pod, func() {
+			r.note("packets/with a foreign MAC the outside sees the pod as", r.seenAs(r.ask(pod, "tcp", outsideV4, "7000"), addresses))
+		})
 	}
+}
+
+// withForeignMAC runs f while the pod sends from a MAC that nobody gave it.
+func (r *run) withForeignMAC(pod string, f func()) {
+	in := "nsenter --net=" + pod + " "
+	own := r.list(in + "ip -j link show eth0")[0]["address"]
+	r.sh(in + "ip link set eth0 address 02:00:00:00:00:66")
+	f()
+	r.sh(fmt.Sprintf("%sip link set eth0 address %s", in, own))
 }
 
 // hostPort notes who reaches the pod through a port of the node.

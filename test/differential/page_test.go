@@ -1,0 +1,72 @@
+package differential
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/differences.md anew")
+
+// page is where the accepted differences are documented.
+var page = filepath.Join("..", "..", "docs", "differences.md")
+
+// pageHead begins the page.
+const pageHead = `# Differences from the reference plugins
+
+netplug, ipam, portmap and loopback take the place of the reference plugins' bridge, host-local, portmap and loopback
+(%s): the same configuration keys, results, files and effects. This page lists everything that a node will see that is
+not the same. It is made from a table in ` + "`test/differential/accepted_test.go`" + `; the tests beside it run both
+implementations through the same configurations and fail for a difference that is missing here, and for one that is
+listed here and no longer occurs.
+
+`
+
+// render makes the page of the table.
+func render(table []acceptance) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, pageHead, ReferenceVersion)
+	for _, subject := range subjects {
+		fmt.Fprintf(&b, "## %s\n\n| the reference | ours | why |\n|---|---|---|\n", subject)
+		for _, a := range table {
+			if a.subject == subject {
+				fmt.Fprintf(&b, "| %s | %s | %s |\n", a.reference, a.ours, a.why)
+			}
+		}
+		b.WriteString("\n")
+	}
+	return strings.TrimSpace(b.String()) + "\n"
+}
+
+// TestPage compares the page with the table.
+func TestPage(t *testing.T) {
+	want := render(accepted)
+	if *update {
+		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s does not say what accepted_test.go says: go test ./test/differential -run TestPage -update", page)
+	}
+}
+
+// TestEveryAcceptanceIsExplained: an entry without a reason, or under a heading
+// that the page does not have, would vanish from it.
+func TestEveryAcceptanceIsExplained(t *testing.T) {
+	for _, a := range accepted {
+		if a.reference == "" || a.ours == "" || a.why == "" || a.name == nil {
+			t.Errorf("incomplete: %+v", a)
+		}
+		if n := strings.Count(render([]acceptance{a}), a.why); n != 1 {
+			t.Errorf("%q stands %d times on the page", a.why, n)
+		}
+	}
+}
