@@ -17,7 +17,7 @@ import (
 const (
 	// watchedPoll is a net under the notifications: the kernel drops them when
 	// its queue is full.
-	watchedPoll = 10 * time.Second
+	watchedPoll = 30 * time.Second
 	// unwatchedPoll is for files that do not exist yet or cannot be watched.
 	unwatchedPoll = 250 * time.Millisecond
 	// gather is how long a container's log rests after a conversion, so that one

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ type localEngine struct {
 	netns   string
 	onStart func() // runs before a command starts, when set
 	resized chan [2]uint16
+	ends    atomic.Int32 // of input, that were delivered
 }
 
 func (e *localEngine) NetNS(context.Context, string) (string, error) { return e.netns, nil }
@@ -36,7 +38,7 @@ func (e *localEngine) Exec(_ context.Context, _ string, c Command) (Process, err
 	}
 	cmd := exec.Command(c.Args[0], c.Args[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	p := &localProcess{resized: e.resized, exited: make(chan struct{})}
+	p := &localProcess{resized: e.resized, ends: &e.ends, exited: make(chan struct{})}
 	var in, out, errs *os.File
 	var err error
 	for _, pipe := range []struct{ r, w **os.File }{{&in, &p.in}, {&p.out, &out}, {&p.err, &errs}} {
@@ -72,11 +74,16 @@ type localProcess struct {
 	pid, code    int
 	exited       chan struct{}
 	resized      chan [2]uint16
+	ends         *atomic.Int32
 	once         sync.Once
 }
 
 func (p *localProcess) Write(b []byte) (int, error) { return p.in.Write(b) }
-func (p *localProcess) CloseWrite() error           { return p.in.Close() }
+
+func (p *localProcess) CloseWrite() error {
+	p.ends.Add(1)
+	return p.in.Close()
+}
 
 func (p *localProcess) Close() error {
 	p.once.Do(func() {

@@ -38,19 +38,26 @@ func (e execer) ExecInContainer(ctx context.Context, _, _, container string, cmd
 			log.Debug("close exec session", "error", err)
 		}
 	}()
-	if err := pump(ctx, log, p, e.client(in, out, errs, resize)); err != nil {
-		if ctx.Err() != nil && e.streams.TTY {
+	err = pump(ctx, log, p, e.client(in, out, errs, resize))
+	code := 0
+	if err == nil {
+		code, err = exitCode(ctx, p)
+	}
+	switch {
+	case ctx.Err() != nil:
+		if e.streams.TTY {
 			e.hangUp(ctx, container, p)
 		}
-		return err
-	}
-	code, err := exitCode(ctx, p)
-	if err != nil {
-		return err
-	}
-	if code != 0 {
+		return e.clientLeft(ctx, container)
+	case err == nil && code != 0:
 		return exitError(code)
 	}
+	return err
+}
+
+// clientLeft is no error that could be told to anyone.
+func (e execer) clientLeft(ctx context.Context, container string) error {
+	e.server.log.Debug("session ended", "container", container, "cause", context.Cause(ctx))
 	return nil
 }
 
@@ -78,13 +85,17 @@ func (e execer) AttachContainer(ctx context.Context, _, _, container string, in 
 			log.Debug("close attach session", "error", err)
 		}
 	}()
-	return pump(ctx, log, session, e.client(in, out, errs, resize))
+	err = pump(ctx, log, session, e.client(in, out, errs, resize))
+	if ctx.Err() != nil {
+		return e.clientLeft(ctx, container)
+	}
+	return err
 }
 
 // client drops the streams that were not asked for: over WebSocket the library
 // hands over all of them.
 func (e execer) client(in io.Reader, out, errs io.WriteCloser, resize <-chan remotecommand.TerminalSize) client {
-	c := client{}
+	c := client{terminal: e.streams.TTY}
 	if e.streams.Stdin {
 		c.in = in
 	}

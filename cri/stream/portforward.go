@@ -52,7 +52,11 @@ func (f *forwarder) PortForward(_ context.Context, sandbox, _ string, port int32
 	if err != nil {
 		return fmt.Errorf("connect to port %d in pod %s: %w", port, sandbox, err)
 	}
-	return splice(f.ctx, stream, pod, f.linger)
+	err = splice(f.ctx, stream, pod, f.linger)
+	if f.ctx.Err() != nil {
+		return nil // The client left: there is nobody to tell.
+	}
+	return err
 }
 
 // dialPod connects to the pod's loopback: IPv4 first, as Kubernetes does, then

@@ -142,18 +142,25 @@ func TestInvalidRequestsAreRefused(t *testing.T) {
 	}
 }
 
-// The engine keeps a command running whose client is gone. A terminal's is
-// hung up; another's is left.
-func TestClientLeaving(t *testing.T) {
-	s := listen(t, Config{}, &localEngine{})
-	mark := fmt.Sprintf("100004.%d%d", os.Getpid(), time.Now().UnixNano())
-	streams := Streams{Stdin: true, Stdout: true, TTY: true}
-	m := newTerminal(t, execURL(t, s, streams, "sleep", mark), streams)
-	eventually(t, "the command runs", func() bool { return len(running(t, mark)) == 1 })
-	if err := m.conn.Close(); err != nil {
-		t.Fatal(err)
+// The engine keeps a command running whose client is gone. A terminal's is hung
+// up, also when its output has ended already.
+func TestClientLeavingHangsUpItsTerminal(t *testing.T) {
+	engine := &localEngine{}
+	s := listen(t, Config{}, engine)
+	for i, script := range []string{"sleep %s; :", "exec >&- 2>&-; sleep %s; :"} {
+		mark := fmt.Sprintf("10001%d.%d%d", i, os.Getpid(), time.Now().UnixNano())
+		streams := Streams{Stdin: true, Stdout: true, TTY: true}
+		m := newTerminal(t, execURL(t, s, streams, "sh", "-c", fmt.Sprintf(script, mark)), streams)
+		eventually(t, "the command runs", func() bool { return len(running(t, mark)) == 2 })
+		if err := m.conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the command was hung up", func() bool { return len(running(t, mark)) == 0 })
 	}
-	eventually(t, "the command was hung up", func() bool { return len(running(t, mark)) == 0 })
+	// Docker ends a terminal's output with its input.
+	if n := engine.ends.Load(); n != 0 {
+		t.Errorf("the end of a terminal's input was delivered %d times", n)
+	}
 }
 
 func TestLifetimeEndsASession(t *testing.T) {

@@ -71,6 +71,7 @@ type client struct {
 	in       io.Reader
 	out, err io.WriteCloser
 	resize   <-chan remotecommand.TerminalSize
+	terminal bool
 }
 
 // pump connects a session to a client until the session's output ends or ctx
@@ -85,7 +86,7 @@ func pump(ctx context.Context, log *slog.Logger, s Session, c client) error {
 	defer stop()
 
 	if c.in != nil {
-		go feed(log, s, c.in)
+		go feed(log, s, c)
 	}
 	if c.resize != nil {
 		go follow(ctx, log, s, c.resize)
@@ -109,10 +110,14 @@ func writer(w io.WriteCloser) io.Writer {
 }
 
 // feed copies the client's input. A process that stops reading is no error: it
-// may have exited, which Output reports.
-func feed(log *slog.Logger, s Session, in io.Reader) {
-	if _, err := io.Copy(s, in); err != nil {
+// may have exited, which Output reports. A terminal has no end of input, and the
+// engine would take one for the end of the session.
+func feed(log *slog.Logger, s Session, c client) {
+	if _, err := io.Copy(s, c.in); err != nil {
 		log.Debug("input ended early", "error", err)
+	}
+	if c.terminal {
+		return
 	}
 	if err := s.CloseWrite(); err != nil {
 		log.Debug("end of input not delivered", "error", err)
