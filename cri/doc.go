@@ -20,6 +20,7 @@
 //	undo.go              the steps that take it back
 //	resolvconf.go        the pod's DNS settings
 //	sandbox_stop.go      StopPodSandbox and RemovePodSandbox
+//	disconnect.go        taking a pod off its network, and what if that cannot be done
 //	sandbox_status.go    PodSandboxStatus and ListPodSandbox
 //	status.go            Version, Status, RuntimeConfig, UpdateRuntimeConfig
 //	recover.go           after a restart

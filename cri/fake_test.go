@@ -157,6 +157,10 @@ func (n *fakeNetwork) TearDownPod(ctx context.Context, id string, a *podnet.Atta
 	})
 }
 
+func (n *fakeNetwork) Owe(id string, _ *podnet.Attachment) error {
+	return n.around("owe "+id, func() error { return nil })
+}
+
 func (n *fakeNetwork) GC(_ context.Context, keep []string) error {
 	n.kept = slices.Clone(keep)
 	return n.take("gc")

@@ -57,6 +57,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	)
 	runtimeapi.RegisterRuntimeServiceServer(server, s)
 
+	settling, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go s.settle(settling)
 	stop := context.AfterFunc(ctx, func() {
 		hurry := time.AfterFunc(shutdownGrace, server.Stop)
 		defer hurry.Stop()

@@ -84,6 +84,12 @@ func (n *dockerNetwork) TearDownPod(ctx context.Context, id string, _ *podnet.At
 	})
 }
 
+// Owe has nothing to do: Docker removes an endpoint with its container.
+func (n *dockerNetwork) Owe(string, *podnet.Attachment) error { return nil }
+
+// Settle has nothing to do.
+func (n *dockerNetwork) Settle(context.Context) error { return nil }
+
 func (n *dockerNetwork) Result(ctx context.Context, id string) (podnet.Result, error) {
 	container, err := n.engine.Inspect(ctx, id)
 	if errors.Is(err, docker.ErrNotFound) {

@@ -95,14 +95,6 @@ func (s *Server) stopSandbox(ctx context.Context, sandbox sandbox) error {
 	return errors.Join(workload, network, s.kill(ctx, sandbox.id))
 }
 
-// disconnect takes the pod off the network, if it was meant to be on one.
-func (s *Server) disconnect(ctx context.Context, sandbox sandbox) error {
-	if sandbox.onHostNetwork() {
-		return nil
-	}
-	return s.network.TearDownPod(ctx, sandbox.id, sandbox.attachment)
-}
-
 // removeSandbox stops the sandbox and removes its containers, its own as the
 // last one: its labels hold what a further attempt needs.
 func (s *Server) removeSandbox(ctx context.Context, sandbox sandbox) error {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -387,5 +388,26 @@ func TestRecoverGoesOn(t *testing.T) {
 	}
 	if err := errors.Join(b.server.Recover(t.Context()), b.left()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A network that cannot be torn down for long does not keep a pod from ending:
+// its DEL is owed from then on.
+func TestTeardownThatNeverWorks(t *testing.T) {
+	b := newBench(t)
+	id := b.mustRun(goodPod("web"))
+	begin := time.Now()
+	for _, c := range []struct {
+		after time.Duration
+		owed  bool
+	}{{0, false}, {teardownPatience - time.Second, false}, {teardownPatience, true}} {
+		b.server.now = func() time.Time { return begin.Add(c.after) }
+		b.network.fail("tear down", errInjected)
+		if err := b.stop(id); (err == nil) != c.owed {
+			t.Errorf("after %s: %v", c.after, err)
+		}
+		if got := slices.Contains(b.network.calls, "owe "+id); got != c.owed {
+			t.Errorf("after %s: owed is %v", c.after, got)
+		}
 	}
 }

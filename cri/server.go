@@ -40,6 +40,11 @@ type Network interface {
 	Restore(ctx context.Context, id, netns string) error
 	// TearDownPod undoes SetUpPod; a is nil when it is not known any more.
 	TearDownPod(ctx context.Context, id string, a *podnet.Attachment) error
+	// Owe writes down that the sandbox has to be torn down later, when nothing
+	// else will be known of it any more.
+	Owe(id string, a *podnet.Attachment) error
+	// Settle tears down what is owed.
+	Settle(ctx context.Context) error
 	// Result is what SetUpPod answered, or podnet.ErrNotAttached.
 	Result(ctx context.Context, id string) (podnet.Result, error)
 	// Status is nil when SetUpPod would work, else the reason.
@@ -76,6 +81,7 @@ type Server struct {
 	log     *slog.Logger
 	names   reservations
 	traces  traces
+	stuck   firstFailures
 	now     func() time.Time
 }
 

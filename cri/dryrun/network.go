@@ -71,6 +71,12 @@ func (n *Network) TearDownPod(ctx context.Context, id string, _ *podnet.Attachme
 	return nil
 }
 
+// Owe has nothing to do.
+func (n *Network) Owe(string, *podnet.Attachment) error { return nil }
+
+// Settle has nothing to do.
+func (n *Network) Settle(context.Context) error { return nil }
+
 func report(ctx context.Context, command string) {
 	spec.Report(ctx, spec.Step{Actor: "podnet", Command: command})
 }

@@ -20,6 +20,7 @@
 //	exec.go        one run of a plugin: deadline, process group, trace
 //	status.go      can a pod be set up now, and if not, why
 //	gc.go          collecting what no pod owns any more
+//	owed.go        a DEL that has to be tried again after its pod has gone
 //	preview.go     the same way through a network without doing anything
 //
 // Read next: netplug, the plugin at the other end of exec.go.

@@ -168,6 +168,12 @@ func (m *Manager) TearDownPod(ctx context.Context, id string, a *Attachment) err
 // tearDown is TearDownPod under the pod's lock. The namespace stays pinned when
 // a DEL fails, since the next attempt may need it.
 func (m *Manager) tearDown(ctx context.Context, id string, a *Attachment) error {
+	if a == nil {
+		var err error
+		if a, err = m.owedAttachment(id); err != nil {
+			return err
+		}
+	}
 	netns := m.pinned(id)
 	added, err := m.cni.GetCachedAttachments(id)
 	if err != nil {
@@ -192,7 +198,10 @@ func (m *Manager) tearDown(ctx context.Context, id string, a *Attachment) error 
 		}
 	}
 	m.forget(id)
-	return m.unpin(ctx, id)
+	if err := m.unpin(ctx, id); err != nil {
+		return err
+	}
+	return m.settled(id)
 }
 
 // delRecord runs DEL with libcni's record of an ADD.

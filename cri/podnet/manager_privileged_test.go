@@ -175,6 +175,47 @@ func TestTearDownIsRetried(t *testing.T) {
 	assertNothingKept(t, config)
 }
 
+// A DEL that is owed is run with what ADD ran with, after everything else that
+// knew of the pod has gone, also by the next run's GC.
+func TestOwedTearDown(t *testing.T) {
+	for title, pay := range map[string]func(m *Manager) error{
+		"settled":   func(m *Manager) error { return m.Settle(t.Context()) },
+		"collected": func(m *Manager) error { return m.GC(t.Context(), nil) },
+	} {
+		t.Run(title, func(t *testing.T) {
+			config := testConfig(t)
+			writeFiles(t, config.ConfDir, map[string]string{"10.conflist": fakeConflist("net", "one")})
+			one := newFake(t, config, "one", "[ $CNI_COMMAND = ADD ] && exit 1")
+			m := pinningManager(t, config)
+			a, _, err := setUp(t, m, "pod")
+			if err == nil {
+				t.Fatal("ADD succeeded")
+			}
+			if err := m.Owe("pod", &a); err != nil {
+				t.Fatal(err)
+			}
+			removeAll(t, config.ConfDir)
+			one.behave("exit 1")
+			again := newManager(t, config)
+			if err := pay(again); err == nil {
+				t.Error("a DEL that failed is taken for done")
+			}
+			one.behave("")
+			if err := pay(again); err != nil {
+				t.Error(err)
+			}
+			one.assertRuns("ADD", "DEL", "DEL")
+			if !strings.Contains(one.note(2), `"hostPort":8080`) {
+				t.Errorf("DEL got\n%s", one.note(2))
+			}
+			if known, err := again.Known(); err != nil || len(known) > 0 {
+				t.Errorf("known are %v, %v", known, err)
+			}
+			assertNothingKept(t, config)
+		})
+	}
+}
+
 // To libcni an empty ID is every container.
 func TestTearDownOfNobodyIsRefused(t *testing.T) {
 	config := testConfig(t)

@@ -69,7 +69,8 @@ func (m *Manager) forget(id string) {
 	delete(m.results, id)
 }
 
-// Known lists the pods that have a record of an ADD or a pinned namespace:
+// Known lists the pods that have a record of an ADD, a pinned namespace or a DEL
+// that is owed:
 // whatever of them the caller does not know has to be torn down.
 func (m *Manager) Known() ([]string, error) {
 	ids := map[string]bool{}
@@ -86,6 +87,13 @@ func (m *Manager) Known() ([]string, error) {
 	}
 	for _, entry := range entries {
 		ids[entry.Name()] = true
+	}
+	owed, err := m.owed()
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range owed {
+		ids[id] = true
 	}
 	var known []string
 	for id := range ids {
