@@ -121,7 +121,7 @@ func TestPlugins(t *testing.T) {
 func TestPrograms(t *testing.T) {
 	n := newNode(t)
 	tb := table{name: "programs", header: []string{"plugin", "size, MB", "VERSION, p50 ms", "reference", "size, MB", "VERSION, p50 ms"}}
-	for _, pair := range [][2]string{{"netplug", "bridge"}, {"ipam", "host-local"}} {
+	for _, pair := range [][2]string{{"netplug", "bridge"}, {"ipam", "host-local"}, {"portmap", "portmap"}} {
 		var ours, reference series
 		for range *runs {
 			took, _ := n.run(execution{dir: n.ours, plugin: pair[0], command: "VERSION", config: `{"cniVersion":"1.0.0"}`})
