@@ -32,8 +32,8 @@ type hostPort struct {
 	port     int
 }
 
-// network is the name of every scenario's network.
-const network = "lab"
+// networkName is the name of every scenario's network.
+const networkName = "lab"
 
 // run runs the scenario with the lab's implementation.
 func (l *lab) run(s scenario) observation {
@@ -79,7 +79,7 @@ type run struct {
 // plugin completes the configuration of the chain's i-th plugin.
 func (r *run) plugin(i int, prev object) object {
 	p := r.object(r.plugins[i])
-	p["name"], p["cniVersion"] = network, r.cniVersion()
+	p["name"], p["cniVersion"] = networkName, r.cniVersion()
 	if prev != nil {
 		p["prevResult"] = prev
 	}

@@ -47,7 +47,7 @@ func newLab(t *testing.T, impl implementation) *lab {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatalf("unshare the network namespace (needs root or `unshare -Urnm`): %v", err)
 	}
-	showOwnLinks(t)
+	isolateFiles(t)
 	l := &lab{T: t, implementation: impl, data: t.TempDir(),
 		node: fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())}
 	l.outside = l.namespace()
@@ -61,17 +61,22 @@ func newLab(t *testing.T, impl implementation) *lab {
 	return l
 }
 
-// showOwnLinks gives the thread a /sys of its own, which shows the links of the
-// network namespace that it is in, as a node's does: plugins read there what
-// netlink does not tell. A user namespace inside a container may not; then a
-// plugin must do without, and come to the same.
-func showOwnLinks(t *testing.T) {
+// isolateFiles gives the thread mounts of its own: empty directories where
+// plugins keep state, and a /sys that shows the links of the network namespace
+// that the thread is in, as a node's does. (A user namespace inside a container
+// may not mount one; then a plugin must do without, and come to the same.)
+func isolateFiles(t *testing.T) {
 	t.Helper()
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		t.Fatalf("unshare the mount namespace: %v", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		t.Fatalf("make mounts private: %v", err)
+	}
+	for _, dir := range []string{"/run", "/var/lib"} {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
+			t.Fatalf("mount an empty %s: %v", dir, err)
+		}
 	}
 	if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
 		t.Logf("mount /sys: %v", err)

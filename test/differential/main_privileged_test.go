@@ -4,6 +4,7 @@ package differential
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,8 +20,11 @@ type implementation struct {
 	bin  string
 }
 
-// Both implementations, set by TestMain.
-var reference, ours implementation
+// Both implementations, and the plugins of others; set by TestMain.
+var (
+	reference, ours implementation
+	others          string
+)
 
 // ourCommands are our programs and the names that they take the place of.
 var ourCommands = map[string]string{"netplug": "bridge", "ipam": "host-local", "portmap": "portmap", "loopback": "loopback"}
@@ -33,7 +37,7 @@ const buildTimeout = 10 * time.Minute
 // the test binary is that plugin.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == metaPlugin {
-		os.Exit(runMetaPlugin())
+		runMetaPlugin()
 	}
 	code, err := runTests(m)
 	if err != nil {
@@ -56,19 +60,30 @@ func runTests(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(temporary)
-	ours = implementation{"ours", temporary}
-	if err := buildOurs(ctx, temporary); err != nil {
+	ours, others = implementation{"ours", filepath.Join(temporary, "ours")}, filepath.Join(temporary, "others")
+	if err := errors.Join(buildOurs(ctx, ours.bin), linkOthers(dir)); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil
 }
 
+// linkOthers makes a directory of the plugins that we do not replace: some of
+// the reference's, and this test as the plugin that delegates.
+func linkOthers(reference string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		os.Mkdir(others, 0o755),
+		os.Symlink(filepath.Join(reference, "tuning"), filepath.Join(others, "tuning")),
+		os.Symlink(filepath.Join(reference, "firewall"), filepath.Join(others, "firewall")),
+		os.Symlink(self, filepath.Join(others, metaPlugin)))
+}
+
 // buildOurs builds our plugins under the reference's names.
 func buildOurs(ctx context.Context, dir string) error {
 	for command, name := range ourCommands {
-		if _, err := os.Stat("../../cmd/" + command); err != nil {
-			continue
-		}
 		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(dir, name), "./cmd/"+command)
 		cmd.Dir = filepath.Join("..", "..")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
