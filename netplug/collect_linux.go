@@ -43,7 +43,8 @@ func (k *kernel) collectFilter(network string, valid []spec.Attachment) error {
 	for _, a := range valid {
 		keep = append(keep, filter.Owner{Network: network, ContainerID: a.ContainerID, IfName: a.IfName})
 	}
-	if err := filter.Collect(conn, network, keep); err != nil {
+	filter.CollectReference(conn, network, keep)
+	if err := errors.Join(conn.Flush(), filter.Collect(conn, network, keep)); err != nil {
 		return spec.Errorf(kernelCode(err), "packet filter: %w", err)
 	}
 	return nil

@@ -122,19 +122,29 @@ func del(ctx context.Context, r *spec.Request) error {
 }
 
 // detach undoes the Pod steps of an ADD, as far as they got, and then gives the
-// address back: while the old link exists, no other pod may have it.
+// address back: while the old link exists, no other pod may have it. The packet
+// filter is cleaned while the kernel takes its time over the link.
 func detach(ctx context.Context, k *kernel, r *spec.Request, cfg Config) error {
+	filtered := make(chan error, 1)
+	conn, err := k.packetFilter()
+	if err != nil {
+		filtered <- spec.Errorf(spec.Kernel, "%w", err)
+	} else {
+		go func() {
+			filtered <- spec.Do(ctx, "netplug", "nft: remove what belongs to "+cfg.Attachment.String(), func() error {
+				return removeFromFilter(conn, cfg)
+			})
+		}()
+	}
 	host := hostEnd(cfg.Network, cfg.Attachment)
-	err := spec.Do(ctx, "netplug", "ip link del "+host, func() error {
+	linkErr := spec.Do(ctx, "netplug", "ip link del "+host, func() error {
 		return errors.Join(k.deleteHostLink(host), k.deletePodLink(cfg))
 	})
-	if err != nil {
-		return err
+	filterErr := <-filtered
+	if linkErr != nil {
+		return errors.Join(linkErr, filterErr)
 	}
-	err = spec.Do(ctx, "netplug", "nft: remove what belongs to "+cfg.Attachment.String(), func() error {
-		return k.removeFromFilter(cfg)
-	})
-	return errors.Join(err, release(ctx, r, cfg))
+	return errors.Join(filterErr, release(ctx, r, cfg))
 }
 
 // deleteHostLink deletes the host's end, and with it the pod's.
@@ -174,12 +184,11 @@ func (k *kernel) deletePodLink(cfg Config) error {
 	return spec.Errorf(spec.Kernel, "delete %s in %s: %w", cfg.Attachment.IfName, cfg.Netns, err)
 }
 
-func (k *kernel) removeFromFilter(cfg Config) error {
-	conn, err := k.packetFilter()
-	if err != nil {
-		return err
-	}
+// removeFromFilter also takes what the reference plugin left there, for a node
+// that changed over to this one.
+func removeFromFilter(conn *filter.Conn, cfg Config) error {
 	filter.RemoveOwner(conn, owner(cfg))
+	filter.RemoveReference(conn, owner(cfg))
 	if err := conn.Flush(); err != nil {
 		return spec.Errorf(kernelCode(err), "packet filter: %w", err)
 	}
@@ -286,6 +295,11 @@ func (k *kernel) ready(cfg Config) error {
 	conn, err := k.packetFilter()
 	if err != nil {
 		return spec.Errorf(spec.NotAvailable, "network %q is not ready: %w", cfg.Network, err)
+	}
+	if cfg.Masquerade {
+		if err := filter.Usable(conn, filter.IPv4); err != nil {
+			return spec.Errorf(spec.NotAvailable, "network %q is not ready: %w", cfg.Network, err)
+		}
 	}
 	obstacles, err := filter.Obstacles(conn, cfg.Bridge)
 	if err != nil {
