@@ -34,6 +34,15 @@ type route struct {
 	Kernel bool
 }
 
+// linkLocal tells whether the address is one that the kernel makes by itself,
+// some time after a link has come up, and so is no plugin's.
+func (a address) linkLocal() bool { return a.Prefix.Addr().IsLinkLocalUnicast() }
+
+// linkLocal tells the same of a route.
+func (r route) linkLocal() bool {
+	return r.Dst.Addr().IsLinkLocalUnicast() || r.Dst.Addr().IsMulticast()
+}
+
 // find returns the link of that name.
 func find(links []link, name string) (link, bool) {
 	for _, l := range links {

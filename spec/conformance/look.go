@@ -67,7 +67,7 @@ func (p *probe) containerLink(a *attachment) link {
 	return l
 }
 
-// footprint is what attachments can leave on a host: names by category.
+// footprint is what attachments can leave on a host: names by what they are of.
 type footprint map[string][]string
 
 // footprint looks at the host and the files a plugin keeps.
@@ -76,18 +76,17 @@ func (p *probe) footprint() footprint {
 	f := footprint{}
 	for _, l := range p.linksIn("") {
 		names[l.Index] = l.Name
-		f["interface"] = append(f["interface"], l.Name)
+		f["interfaces"] = append(f["interfaces"], l.Name)
 	}
-	for _, a := range p.addressesIn("") {
-		f["address"] = append(f["address"], a.Prefix.String()+" on "+names[a.Link])
+	for _, a := range slices.DeleteFunc(p.addressesIn(""), address.linkLocal) {
+		f["addresses"] = append(f["addresses"], a.Prefix.String()+" on "+names[a.Link])
 	}
-	for _, r := range p.routesIn("") {
-		f["route"] = append(f["route"], r.Dst.String()+" dev "+names[r.Link])
+	for _, r := range slices.DeleteFunc(p.routesIn(""), route.linkLocal) {
+		f["routes"] = append(f["routes"], r.Dst.String()+" dev "+names[r.Link])
 	}
-	for i := range p.filter().objects {
-		f["packet-filter object"] = append(f["packet-filter object"], fmt.Sprintf("number %d", i+1))
-	}
-	f["file"] = p.files()
+	// They have no names to tell them apart by.
+	f["packet-filter objects"] = make([]string, p.filter().objects)
+	f["files"] = p.files()
 	return f
 }
 
@@ -130,7 +129,11 @@ func (f footprint) growth(now footprint) string {
 			continue
 		}
 		added := slices.DeleteFunc(slices.Clone(now[category]), func(name string) bool { return slices.Contains(f[category], name) })
-		grown = append(grown, fmt.Sprintf("%d %s more (%s)", more, category, strings.Join(added, ", ")))
+		entry := fmt.Sprintf("%s: %d more", category, more)
+		if names := strings.Trim(strings.Join(added, ", "), ", "); names != "" {
+			entry += " (" + names + ")"
+		}
+		grown = append(grown, entry)
 	}
 	return strings.Join(grown, "; ")
 }

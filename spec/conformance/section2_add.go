@@ -142,14 +142,10 @@ func decode(object map[string]any, v any) error {
 	return json.Unmarshal(b, v)
 }
 
-// inside is everything in a pod that a result can speak of. What the kernel
-// adds by itself, and some time later in the case of IPv6, is no plugin's.
+// inside is everything in a pod that a result can speak of.
 func (p *probe) inside(netns string) []any {
-	addresses := slices.DeleteFunc(p.addressesIn(netns), func(a address) bool { return a.Prefix.Addr().IsLinkLocalUnicast() })
-	routes := slices.DeleteFunc(p.routesIn(netns), func(r route) bool {
-		return r.Kernel || r.Dst.Addr().IsLinkLocalUnicast() || r.Dst.Addr().IsMulticast()
-	})
-	return []any{p.linksIn(netns), addresses, routes}
+	routes := slices.DeleteFunc(p.routesIn(netns), func(r route) bool { return r.Kernel || r.linkLocal() })
+	return []any{p.linksIn(netns), slices.DeleteFunc(p.addressesIn(netns), address.linkLocal), routes}
 }
 
 func addPrevResultEquivalent(p *probe) {

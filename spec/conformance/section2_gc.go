@@ -138,7 +138,7 @@ func gcContinues(p *probe) {
 	baseline := p.settledFootprint()
 	stale, _ := p.added()
 	own := p.settledFootprint()
-	delete(own, "file")
+	delete(own, "files")
 	if baseline.growth(own) == "" {
 		p.inapplicable("the attachment keeps nothing on the host but its lease")
 	}
@@ -146,7 +146,7 @@ func gcContinues(p *probe) {
 	p.vanish(stale)
 	p.gc([]*attachment{a})
 	left := p.settledFootprint()
-	delete(left, "file")
+	delete(left, "files")
 	if growth := baseline.growth(left); growth != "" {
 		p.violated("after a GC whose delegate failed there is still something of the stale attachment: %s", growth)
 	}
