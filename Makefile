@@ -124,3 +124,7 @@ run-in-docker: image ## run the daemon in a container on the engine's machine
 		mascri
 	@echo "the daemon listens on /run/mascri/mascri.sock of the engine's machine"
 	@echo "its log: $(DOCKER) logs -f mascri    its end: $(DOCKER) rm -f mascri"
+
+.PHONY: bench
+bench: build ## measure beside the reference plugins and Docker; writes docs/measurements.md (root)
+	bin/mascri with --engine --test-tools -- $(TEST) -tags bench -v ./test/bench

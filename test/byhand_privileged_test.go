@@ -38,26 +38,66 @@ func chapter(t *testing.T, name string) (text string, blocks []string) {
 	return string(content), blocks
 }
 
-// typeIn runs shell commands on the calling thread's machine.
-func typeIn(t *testing.T, commands string) {
+// enterNamespaces moves the test's goroutine to network and mount namespaces of
+// its own. Its thread is never unlocked: the runtime ends it, and them, with the
+// test.
+func enterNamespaces(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	if out, err := exec.CommandContext(ctx, "sh", "-euc", commands).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s\nthe commands were:\n%s", err, out, commands)
-	}
-}
-
-// TestByHandWorks types the chapter in network and mount namespaces of its own,
-// and pings along the cables before it takes them away. The thread is never
-// unlocked: the runtime ends it, and with it the namespaces, with the test.
-func TestByHandWorks(t *testing.T) {
-	_, blocks := chapter(t, "1-by-hand.md")
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNET | unix.CLONE_NEWNS); err != nil {
 		t.Fatalf("unshare: %v (needs CAP_SYS_ADMIN)", err)
 	}
-	typeIn(t, "mount --make-rprivate / && mount -t tmpfs tmpfs /run && ip link set lo up")
+	typeIn(t, "mount --make-rprivate /; for dir in /run /tmp; do mount -t tmpfs tmpfs $dir; done; ip link set lo up")
+}
+
+// TestChaptersWork types the commands of the chapters about the plugins, in a
+// directory that has the programs where make build puts them.
+func TestChaptersWork(t *testing.T) {
+	dir, err := os.MkdirTemp("/var/tmp", "mascri-chapters-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // in the test's own directory
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "bin")+"/", "./cmd/netplug", "./cmd/ipam")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build the plugins: %v\n%s", err, out)
+	}
+	for name, wants := range map[string][]string{
+		"4-the-protocol.md": {`"address": "10.9.0.2/24"`, "refused: 1", "is the namespace that the plugin runs in"},
+		"5-addresses.md":    {"10.9.0.2", "a\r\neth0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, blocks := chapter(t, name)
+			enterNamespaces(t)
+			out := typeIn(t, "cd "+dir+"\n"+strings.Join(blocks, ""))
+			for _, want := range wants {
+				if !strings.Contains(out, want) {
+					t.Errorf("no %q in what the chapter's commands say:\n%s", want, out)
+				}
+			}
+		})
+	}
+}
+
+// typeIn runs shell commands in the calling thread's namespaces, and returns what
+// they say.
+func typeIn(t *testing.T, commands string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "sh", "-euc", commands).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s\nthe commands were:\n%s", err, out, commands)
+	}
+	return string(out)
+}
+
+// TestByHandWorks types the chapter in network and mount namespaces of its own,
+// and pings along the cables before it takes them away.
+func TestByHandWorks(t *testing.T) {
+	_, blocks := chapter(t, "1-by-hand.md")
+	enterNamespaces(t)
 	last := len(blocks) - 1
 	typeIn(t, strings.Join(blocks[:last], ""))
 	for _, path := range []struct{ from, to string }{

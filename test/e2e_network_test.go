@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 
@@ -117,6 +118,22 @@ func TestManyPodsAtOnceHaveDifferentAddresses(t *testing.T) {
 	}
 	if len(owners) != pods {
 		t.Errorf("%d addresses for %d pods", len(owners), pods)
+	}
+}
+
+// Two networks whose prefixes touch: where one ends the other begins.
+func TestNetworksSideBySide(t *testing.T) {
+	n := newNode(t)
+	for i, network := range []struct{ bridge, subnet string }{
+		{"mascri0", "10.22.0.0/16"}, {"mascri1", "10.23.0.0/24"}, {"mascri0", "10.22.0.0/16"}, {"mascri1", "10.23.0.0/24"},
+	} {
+		text := strings.Replace(conflist(t, network.subnet), `"mascri0"`, `"`+network.bridge+`"`, 1)
+		n.configure("10-mascri.conflist", text)
+		id := n.run(podConfig(fmt.Sprintf("pod-%d", i)))
+		if got := n.addresses(id)[0]; !netip.MustParsePrefix(network.subnet).Contains(got) {
+			t.Errorf("pod %d has %s, want one of %s", i, got, network.subnet)
+		}
+		pings(t, "", n.addresses(id)[0])
 	}
 }
 

@@ -86,6 +86,8 @@ func (n *node) forgetNetwork() {
 			output(n.t, ctx, "ip", "link", "delete", link.Name)
 		}
 	}
+	// "add" first: deleting a table that is not there is an error.
+	output(n.t, ctx, "nft", "add table ip mascri; delete table ip mascri; add table ip6 mascri; delete table ip6 mascri")
 }
 
 // configure puts a network configuration into place as tools do it: written

@@ -22,6 +22,8 @@ var nodeState = []shared{
 	{"iptables -C DOCKER-USER -i " + bridge + " -j ACCEPT", "iptables -D DOCKER-USER -i " + bridge + " -j ACCEPT"},
 	{"iptables -C DOCKER-USER -o " + bridge + " -j ACCEPT", "iptables -D DOCKER-USER -o " + bridge + " -j ACCEPT"},
 	{"test -d " + leasesDir, "rm -r " + leasesDir},
+	{"test -d /var/lib/cni/networks/.ipam", "rm -r /var/lib/cni/networks/.ipam"},
+	{"test -d /var/lib/cni", "rm -r /var/lib/cni"},
 }
 
 // rememberNode has everything that the node does not have now taken away at the
