@@ -84,8 +84,8 @@ darwin: ## what can be compiled on a Mac
 	GOOS=darwin GOARCH=arm64 $(GO) vet ./...
 
 .PHONY: install-plugins
-install-plugins: build ## the plugins, and a network where there is none (CNI_BIN_DIR, CNI_CONF_DIR, DESTDIR)
-	bin/mascri install --plugins-only $(PLACES)
+install-plugins: build ## the plugins, and a network where there is none (DROP_IN=1: under the reference's names too)
+	bin/mascri install --plugins-only $(if $(DROP_IN),--drop-in) $(PLACES)
 
 .PHONY: uninstall-plugins
 uninstall-plugins: build ## take back what install-plugins installed

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/mascri/mascri/cmd/mascri/machine"
 	"github.com/mascri/mascri/cri/podnet"
@@ -15,6 +16,7 @@ import (
 type installation struct {
 	places      machine.Places
 	pluginsOnly bool
+	dropIn      bool
 	build       string // where the programs to install are: beside this one
 	log         io.Writer
 }
@@ -29,6 +31,7 @@ func parseInstallation(verb string, args []string, log io.Writer) (installation,
 	flags := flag.NewFlagSet(verb, flag.ContinueOnError)
 	flags.SetOutput(log)
 	flags.BoolVar(&i.pluginsOnly, "plugins-only", false, "the plugins and the network, without the daemon")
+	flags.BoolVar(&i.dropIn, "drop-in", false, "also under the names of the reference plugins; what is there is kept, and restored by uninstall")
 	flags.StringVar(&i.places.DESTDIR, "destdir", "", "put everything below this directory (for packagers)")
 	flags.StringVar(&i.places.PREFIX, "prefix", i.places.PREFIX, "the daemon goes to `PREFIX`/bin")
 	flags.StringVar(&i.places.CNIBinDir, "cni-bin-dir", i.places.CNIBinDir, "where runtimes look for plugins")
@@ -51,7 +54,11 @@ func install(_ context.Context, args []string, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	plugins, err := i.places.PluginFiles(i.build, machine.Plugins, network)
+	names := machine.Plugins
+	if i.dropIn {
+		names = slices.Concat(names, machine.DropIns)
+	}
+	plugins, err := i.places.PluginFiles(i.build, names, network)
 	if err != nil {
 		return err
 	}

@@ -35,17 +35,17 @@ func with(ctx context.Context, args []string, log io.Writer) (err error) {
 	if flags.NArg() == 0 {
 		return errors.New("with: no command given: mascri with --engine -- go test ./...")
 	}
-	if *tools {
-		if err := machine.Provide(ctx, log, machine.TestNeeds...); err != nil {
-			return err
-		}
-	}
 	if *engine {
 		running, err2 := machine.StartEngine(ctx, log)
 		if err2 != nil {
 			return err2
 		}
 		defer func() { err = errors.Join(err, running.Stop(context.WithoutCancel(ctx))) }()
+	}
+	if *tools {
+		if err := machine.Provide(ctx, log, machine.TestNeeds...); err != nil {
+			return err
+		}
 	}
 	return runCommand(ctx, flags.Args())
 }

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 )
 
 // unit is the daemon's systemd unit; @BINDIR@ stands for where the program is.
@@ -28,9 +26,16 @@ type Places struct {
 // DefaultPlaces are the ones that every runtime looks at.
 var DefaultPlaces = Places{PREFIX: "/usr/local", CNIBinDir: "/opt/cni/bin", CNIConfDir: "/etc/cni/net.d"}
 
-// Plugins maps the plugins, as they are built, to the names they are installed
-// under.
-var Plugins = map[string]string{"netplug": "netplug", "ipam": "ipam"}
+// A Plugin is a program as it is built, and the name it is installed under.
+type Plugin struct{ Built, Installed string }
+
+var (
+	// Plugins are what a network of ours needs.
+	Plugins = []Plugin{{"netplug", "netplug"}, {"ipam", "ipam"}}
+	// DropIns take the places of the reference plugins, for runtimes whose
+	// configuration names those.
+	DropIns = []Plugin{{"netplug", "bridge"}, {"ipam", "host-local"}, {"portmap", "portmap"}, {"loopback", "loopback"}}
+)
 
 // PluginRecord is where the record of installed plugins lies: beside them, so
 // that whoever could install them can also take them back.
@@ -41,16 +46,15 @@ func (p Places) DaemonRecord() string {
 	return filepath.Join(p.PREFIX, "share/mascri/installed.json")
 }
 
-// PluginFiles reads the named plugins out of the build directory. The names map
-// what is built to what it is installed as: {"netplug": "netplug"}. Where
-// CNIConfDir holds no configuration, conf becomes the first one there.
-func (p Places) PluginFiles(build string, names map[string]string, conf []byte) (files []File, err error) {
-	for _, built := range slices.Sorted(maps.Keys(names)) {
-		content, err := os.ReadFile(filepath.Join(build, built))
+// PluginFiles reads plugins out of the build directory. Where CNIConfDir holds
+// no configuration, conf becomes the first one there.
+func (p Places) PluginFiles(build string, plugins []Plugin, conf []byte) (files []File, err error) {
+	for _, plugin := range plugins {
+		content, err := os.ReadFile(filepath.Join(build, plugin.Built))
 		if err != nil {
 			return nil, fmt.Errorf("%w: make build makes it", err)
 		}
-		files = append(files, File{Path: filepath.Join(p.CNIBinDir, names[built]), Mode: 0o755, Content: content})
+		files = append(files, File{Path: filepath.Join(p.CNIBinDir, plugin.Installed), Mode: 0o755, Content: content})
 	}
 	const own = "10-mascri.conflist"
 	others, err := os.ReadDir(filepath.Join(p.DESTDIR, p.CNIConfDir))

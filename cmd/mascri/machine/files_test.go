@@ -33,7 +33,7 @@ func TestPluginFiles(t *testing.T) {
 			if c.configured != "" {
 				put(t, Tree{Root: places.DESTDIR}, filepath.Join("/conf", c.configured), "{}")
 			}
-			files, err := places.PluginFiles(builtPlugins(t), map[string]string{"netplug": "netplug"}, []byte("{}"))
+			files, err := places.PluginFiles(builtPlugins(t), []Plugin{{"netplug", "netplug"}}, []byte("{}"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -49,7 +49,7 @@ func TestPluginFiles(t *testing.T) {
 }
 
 func TestPluginFilesNamesWhatIsNotBuilt(t *testing.T) {
-	_, err := DefaultPlaces.PluginFiles(t.TempDir(), map[string]string{"netplug": "netplug"}, nil)
+	_, err := DefaultPlaces.PluginFiles(t.TempDir(), []Plugin{{"netplug", "netplug"}}, nil)
 	if err == nil || !strings.Contains(err.Error(), "netplug") || !strings.Contains(err.Error(), "make build") {
 		t.Errorf("error %v names neither the program nor the remedy", err)
 	}

@@ -30,6 +30,8 @@ var (
 		{"iptables", "iptables"},
 		{"conntrack", "conntrack"},
 		{"strace", "strace"},
+		{"sysctl", "procps"},
+		{"docker", "docker-cli"}, // a package of its own since Debian 13; with docker.io before
 		{"gcc", "gcc"},
 		{"shellcheck", "shellcheck"},
 	}
