@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"net/netip"
 
 	"github.com/google/nftables"
-	"golang.org/x/sys/unix"
 )
 
 // Netlink's headers are in the host's byte order, nftables' attributes are not.
@@ -57,9 +55,13 @@ func following(address []byte) []byte {
 	return nil
 }
 
-// queries ask for what the kernel holds under the keys of the elements.
+// queries ask for what the kernel holds under the keys of the elements. Single
+// prefixes are left to lookupInterval.
 func queries(elements []element) (all []query, err error) {
 	for _, e := range elements {
+		if e.isInterval() {
+			continue
+		}
 		objects, err := e.object()
 		if err != nil {
 			return nil, err
@@ -78,35 +80,29 @@ func queries(elements []element) (all []query, err error) {
 // lookup reads the kernel's element of that key; nil where there is none. For
 // an interval, the one that has exactly these ends.
 func (b *batch) lookup(e element) (*nftables.SetElement, error) {
+	if e.isInterval() {
+		return b.lookupInterval(e)
+	}
 	asked, err := queries([]element{e})
 	if err != nil {
 		return nil, err
 	}
 	objects, err := b.ask(asked...)
-	if err != nil {
+	if err != nil || objects[0] == nil {
 		return nil, err
 	}
 	want, err := e.object()
 	if err != nil {
 		return nil, err
 	}
-	var first *nftables.SetElement
-	for i, object := range objects {
-		if object == nil {
-			return nil, nil
-		}
-		found, err := decodeElements(object)
-		if err != nil {
-			return nil, fmt.Errorf("decode %s { %s }: %w", e.set, e.key, err)
-		}
-		if len(found) != 1 || !sameKey(found[0], want[i]) {
-			return nil, nil
-		}
-		if i == 0 {
-			first = &found[0]
-		}
+	found, err := decodeElements(objects[0])
+	if err != nil {
+		return nil, fmt.Errorf("decode %s { %s }: %w", e.set, e.key, err)
 	}
-	return first, nil
+	if len(found) != 1 || !sameKey(found[0], want[0]) {
+		return nil, nil
+	}
+	return &found[0], nil
 }
 
 func sameKey(a, b nftables.SetElement) bool {
@@ -123,7 +119,7 @@ func (b *batch) share(elements []element) error {
 		if found != nil || !b.first(e) {
 			continue
 		}
-		if err := b.overlap(e); err != nil {
+		if err := b.makeRoom(e); err != nil {
 			return err
 		}
 		if err := b.add(e); err != nil {
@@ -266,39 +262,6 @@ func (b *batch) verifyOwned(o Owner, elements []element) error {
 		}
 		if _, ok := x.find(e.reference()); !ok {
 			return fmt.Errorf("chain %s %s %s does not list %s", e.family, Table, o.chain(), e.reference())
-		}
-	}
-	return nil
-}
-
-// overlap refuses a network that an existing one overlaps without being equal.
-// The kernel would refuse it too, without saying which.
-func (b *batch) overlap(e element) error {
-	l, _ := layoutOf(e.family, e.set)
-	if !l.interval || len(l.key) > 1 {
-		return nil
-	}
-	want, err := netip.ParsePrefix(e.key)
-	if err != nil {
-		return err
-	}
-	objects, err := b.list(elementsQuery(e.family, e.set))
-	if err != nil {
-		return fmt.Errorf("read %s of table %s %s: %w", e.set, e.family, Table, err)
-	}
-	for _, object := range objects {
-		elements, err := decodeElements(object)
-		if err != nil {
-			return fmt.Errorf("decode %s of table %s %s: %w", e.set, e.family, Table, err)
-		}
-		for _, other := range elements {
-			start, ok := netip.AddrFromSlice(other.Key)
-			if ok && !other.IntervalEnd && want.Contains(start) {
-				// Another ADD may have added the very network since the lookup:
-				// then it is worth looking again (clashed).
-				return fmt.Errorf("%s overlaps a network that starts at %s (%s): give the networks prefixes that are equal or apart: %w",
-					want, start, other.Comment, unix.EEXIST)
-			}
 		}
 	}
 	return nil
