@@ -160,10 +160,10 @@ func answer(listener net.Listener) {
 }
 
 // seen is the address that the pod sees when somebody connects; "" for no answer.
-func (l *lab) seen(path, from, to string) (answer string) {
+func (l *lab) seen(path, from, to string, patience time.Duration) (answer string) {
 	l.Helper()
 	ask := func() error {
-		dialer := net.Dialer{Timeout: time.Second}
+		dialer := net.Dialer{Timeout: patience}
 		if from != "" {
 			dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
 		}
@@ -192,7 +192,11 @@ func (l *lab) seen(path, from, to string) (answer string) {
 
 func (l *lab) sees(path, from, to, want string) {
 	l.Helper()
-	if got := l.seen(path, from, to); got != want {
+	patience := 10 * time.Second // for what has to come, on a busy machine
+	if want == "" {
+		patience = time.Second
+	}
+	if got := l.seen(path, from, to, patience); got != want {
 		l.Errorf("%s from %q: seen as %q, want %q", to, from, got, want)
 	}
 }
