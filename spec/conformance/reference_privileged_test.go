@@ -71,7 +71,7 @@ func settle(expected string, found []string) []string {
 // TestOurPlugins demands everything of the plugins of this repository.
 func TestOurPlugins(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"netplug", "ipam", "loopback"} {
+	for _, name := range []string{"netplug", "ipam", "portmap", "loopback"} {
 		build(t, exec.Command("go", "build", "-o", dir, "github.com/mascri/mascri/cmd/"+name))
 	}
 	Test(t, Target{BinDir: dir, Conf: "testdata/ours.conflist", Require: May})
