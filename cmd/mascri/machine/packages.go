@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-// A Need is a program and the Debian package that brings it.
+// A Need is a program and the Debian package that brings it, or a few with
+// spaces between.
 type Need struct{ Program, Package string }
 
 // What a command of the Makefile needs beyond Go and make.
@@ -32,7 +33,7 @@ var (
 		{"strace", "strace"},
 		{"sysctl", "procps"},
 		{"docker", "docker-cli"}, // a package of its own since Debian 13; with docker.io before
-		{"gcc", "gcc"},
+		{"gcc", "gcc libc6-dev"},
 		{"shellcheck", "shellcheck"},
 	}
 )
@@ -62,7 +63,7 @@ func Provide(ctx context.Context, log io.Writer, needs ...Need) error {
 		return fmt.Errorf("missing: %s: run this as root, or first: sudo apt-get install %s", list, list)
 	}
 	say(log, "installing %s", list)
-	install := append([]string{"install", "-qy", "--no-install-recommends"}, missing...)
+	install := append([]string{"install", "-qy", "--no-install-recommends"}, strings.Fields(list)...)
 	if err := runApt(ctx, log, apt, install...); err != nil {
 		// The usual reason is a package list that is older than the archive.
 		err = errors.Join(runApt(ctx, log, apt, "update", "-q"), runApt(ctx, log, apt, install...))
