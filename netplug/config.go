@@ -16,6 +16,7 @@ type Config struct {
 	Network    string // the configuration's name
 	Attachment spec.Attachment
 	Netns      string // CNI_NETNS; empty for DEL without one, GC and STATUS
+	HostEnd    string // the host's end of the veth pair, where CHECK found another than names.go's
 
 	Bridge         string // the bridge, "cni0" unless given
 	MTU            int    // bytes; 0 leaves the kernel's default
@@ -48,6 +49,14 @@ type VLANs struct {
 
 // enabled reports whether the port needs a bridge that filters VLANs.
 func (v VLANs) enabled() bool { return v.Access != 0 || v.Trunk != "" }
+
+// hostEnd is the host's end of the attachment's veth pair.
+func (cfg Config) hostEnd() string {
+	if cfg.HostEnd != "" {
+		return cfg.HostEnd
+	}
+	return hostEnd(cfg.Network, cfg.Attachment)
+}
 
 // gatewayLink is the link that has the pods' gateway address: the bridge, or,
 // as a bridge is in no VLAN of its own, its leg in the pods' VLAN.

@@ -11,3 +11,17 @@ type rule interface {
 }
 
 func (s Filter) String() string { return s.Rule.String() }
+
+// withoutFilter is the part of a plan that an attachment made by the reference
+// plugin has, too: its packet filter rules have another form.
+func (p Plan) withoutFilter() Plan {
+	without := func(steps []Step) (kept []Step) {
+		for _, step := range steps {
+			if _, ok := step.(Filter); !ok {
+				kept = append(kept, step)
+			}
+		}
+		return kept
+	}
+	return Plan{Node: without(p.Node), Pod: without(p.Pod)}
+}

@@ -61,7 +61,7 @@ func bridgeStep(cfg Config) Bridge {
 }
 
 func podSteps(cfg Config, leases []Lease, routes []Route) []Step {
-	host, netns, eth := hostEnd(cfg.Network, cfg.Attachment), cfg.Netns, cfg.Attachment.IfName
+	host, netns, eth := cfg.hostEnd(), cfg.Netns, cfg.Attachment.IfName
 	steps := []Step{Veth{
 		Host: host, Alias: alias(cfg.Network, cfg.Attachment), Bridge: cfg.Bridge, MTU: cfg.MTU,
 		Netns: netns, IfName: eth, MAC: cfg.MAC.String(),

@@ -51,6 +51,7 @@ func described(link netlink.Link, sandbox string) *current.Interface {
 // host or this pod. The container's MAC becomes part of the configuration:
 // whoever chose it, the spoof check is about that one.
 func (k *kernel) checkInterfaces(cfg Config, prev *current.Result) (Config, error) {
+	cfg.HostEnd = k.foreignHostEnd(cfg, prev)
 	for _, reported := range prev.Interfaces {
 		look := k.hostLink
 		switch reported.Sandbox {
@@ -80,6 +81,21 @@ func (k *kernel) checkInterfaces(cfg Config, prev *current.Result) (Config, erro
 		cfg.MAC = pod.Attrs().HardwareAddr
 	}
 	return cfg, nil
+}
+
+// foreignHostEnd is the host's end that the prevResult names, where there is
+// none of our own name: the reference plugin made this attachment.
+func (k *kernel) foreignHostEnd(cfg Config, prev *current.Result) string {
+	if _, err := k.host.LinkByName(cfg.hostEnd()); !isNotFound(err) {
+		return ""
+	}
+	for _, reported := range prev.Interfaces {
+		link, err := k.host.LinkByName(reported.Name)
+		if err == nil && reported.Sandbox == "" && reported.Name != cfg.Bridge && link.Type() == "veth" {
+			return reported.Name
+		}
+	}
+	return ""
 }
 
 // isZeroText recognises the MAC that is reported for lo, where netlink has none.

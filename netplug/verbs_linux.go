@@ -239,7 +239,11 @@ func check(ctx context.Context, r *spec.Request) error {
 	if cfg, err = k.checkInterfaces(cfg, r.PrevResult); err != nil {
 		return err
 	}
-	return PlanBridge(cfg, leases, routes).check(k)
+	plan := PlanBridge(cfg, leases, routes)
+	if cfg.HostEnd != "" {
+		plan = plan.withoutFilter()
+	}
+	return plan.check(k)
 }
 
 // gc removes what belongs to the network and to none of the valid attachments
