@@ -17,7 +17,8 @@ type scenario struct {
 	args    string   // CNI_ARGS
 	prepare string   // a shell script, run on the node first; POD is the pod
 	later   string   // another, run before CHECK
-	second  bool     // a second pod is attached as well, after the first
+	second  bool     // a second pod is attached as well, after the first, without runtimeConfig
+	rival   bool     // a second pod is attached with the first one's runtimeConfig
 	blind   bool     // DEL gets neither the namespace nor a prevResult
 	lo      bool     // the pod's lo stays down: it is the subject
 	says    string   // ADD fails, with this in the reference's message
@@ -54,8 +55,10 @@ func (l *lab) run(s scenario) observation {
 		r.detach("DEL after the failed ADD", "pod-one", netns)
 		return r.seen
 	}
-	if s.second {
+	if s.second || s.rival {
+		r.without = s.second
 		r.attach("second ADD", "pod-two", l.pod())
+		r.without = false
 	}
 	r.kernel("after ADD")
 	r.packets()
@@ -71,9 +74,10 @@ func (l *lab) run(s scenario) observation {
 type run struct {
 	*lab
 	scenario
-	seen   observation
-	result object   // of the first pod's ADD
-	hosts  []string // the host ends of veth pairs, as they were first seen
+	seen    observation
+	result  object   // of the first pod's ADD
+	without bool     // what follows gets no runtimeConfig
+	hosts   []string // the host ends of veth pairs, as they were first seen
 }
 
 // plugin completes the configuration of the chain's i-th plugin.
@@ -82,6 +86,9 @@ func (r *run) plugin(i int, prev object) object {
 	p["name"], p["cniVersion"] = networkName, r.cniVersion()
 	if prev != nil {
 		p["prevResult"] = prev
+	}
+	if r.without {
+		delete(p, "runtimeConfig")
 	}
 	return p
 }

@@ -31,7 +31,7 @@ var ipamScenarios = []scenario{
 	{name: "address by args", plugins: one(bridge(`"args":{"cni":{"ips":["10.88.0.45"]}},` + v4))},
 	{name: "address by CNI_ARGS", plugins: one(bridge(v4)), args: "IgnoreUnknown=1;IP=10.88.0.46"},
 	{name: "addresses in two sets", plugins: one(bridge(`"runtimeConfig":{"ips":["fd88::44","10.88.0.44"]},` + dual))},
-	{name: "address requested twice", plugins: one(bridge(`"isGateway":true,"runtimeConfig":{"ips":["10.88.0.44"]},` + v4)), second: true},
+	{name: "address requested twice", plugins: one(bridge(`"isGateway":true,"runtimeConfig":{"ips":["10.88.0.44"]},` + v4)), rival: true},
 	{name: "address outside", plugins: one(bridge(`"runtimeConfig":{"ips":["10.99.0.44"]},` + v4)), says: "failed to allocate all requested IPs: 10.99.0.44"},
 	{name: "address is the gateway's", plugins: one(bridge(`"runtimeConfig":{"ips":["10.88.0.1"]},` + v4)), says: "requested ip 10.88.0.1 is subnet's gateway"},
 	{name: "address malformed", plugins: one(bridge(`"runtimeConfig":{"ips":["10.88"]},` + v4)), says: "10.88"},

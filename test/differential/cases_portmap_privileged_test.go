@@ -14,6 +14,7 @@ var port8000 = []hostPort{{"tcp", 8000}}
 // portmapScenarios go through portmap's keys.
 var portmapScenarios = []scenario{
 	{name: "host port", plugins: portmapped(v4dflt, tcp80), ports: port8000, second: true},
+	{name: "host port of two pods", plugins: portmapped(v4dflt, tcp80), rival: true, ports: port8000},
 	{name: "host port, dual stack", plugins: portmapped(dual, tcp80), ports: port8000},
 	{name: "host port, UDP", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8001,"containerPort":8080,"protocol":"udp"}]}`), ports: []hostPort{{"udp", 8001}}},
 	{name: "host ports, none", plugins: portmapped(v4dflt, `"runtimeConfig":{}`), ports: port8000},

@@ -42,7 +42,7 @@ func TestSameAsReference(t *testing.T) {
 		return // only some were asked for: what did not occur in them says nothing
 	}
 	for i, a := range accepted {
-		if !occurred[i] {
+		if !occurred[i] && a.test == "" {
 			t.Errorf("no longer occurs: remove it from accepted_test.go:\n\treference: %s\n\tours:      %s", a.reference, a.ours)
 		}
 	}

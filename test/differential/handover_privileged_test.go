@@ -41,7 +41,9 @@ func TestOursDeletesTheReferences(t *testing.T) {
 			n.check("pod-two", two)
 			n.del("pod-two", two)
 			n.capabilities = portMapping
-			n.check("pod-one", one)
+			if !n.refused("pod-one", one) {
+				t.Error("portmap's CHECK knows the reference's host ports: say so in accepted_test.go")
+			}
 			l.reachable(one) // the other pod's DEL took nothing of this one's
 			n.del("pod-one", one)
 			l.clean()
@@ -84,10 +86,15 @@ func TestReferenceDeletesOurs(t *testing.T) {
 	netns := l.pod()
 	n.add("pod-one", netns)
 	n.as(reference)
-	n.check("pod-one", netns)
+	if !n.refused("pod-one", netns) {
+		t.Error("the reference's CHECK knows our objects: say so in accepted_test.go")
+	}
 	n.del("pod-one", netns)
-	if left := l.left(); strings.Contains(left, "veth") || strings.Contains(left, "leases") {
+	if left := l.attached(); left != "" {
 		t.Errorf("the reference's DEL left:\n%s", left)
+	}
+	if !strings.Contains(l.left(), "8000") {
+		t.Error("the reference's DEL removed our host port: say so in accepted_test.go")
 	}
 	n.as(ours)
 	n.gc()

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/containernetworking/cni/libcni"
+	"github.com/containernetworking/cni/pkg/invoke"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
@@ -29,7 +30,8 @@ func (l *lab) network(conflist string, capabilities map[string]any) *network {
 	if err != nil {
 		l.Fatal(err)
 	}
-	cni := libcni.NewCNIConfigWithCacheDir([]string{l.bin, others}, l.data+"/cache", nil)
+	stderr := &invoke.DefaultExec{RawExec: &invoke.RawExec{Stderr: l.Output()}}
+	cni := libcni.NewCNIConfigWithCacheDir([]string{l.bin, others}, l.data+"/cache", stderr)
 	return &network{lab: l, cni: cni, list: list, capabilities: capabilities}
 }
 
@@ -84,13 +86,23 @@ func (l *lab) clean() {
 	}
 }
 
-// left lists host ends of veth pairs, leases, and lines of the packet filter
-// that name a pod or its address, in the reference's form or ours.
+// left lists what belongs to a pod, in the reference's form or ours.
 func (l *lab) left() string {
 	l.Helper()
-	return strings.TrimSpace(l.sh(`ip -br link show type veth | grep -v -e uplink -e '^other' || true
-		find /var/lib/cni ` + l.data + ` -path '*/.ipam' -prune -o -type f -regex '.*/[0-9a-f]*[.:][0-9a-f.:]*' -print 2>/dev/null || true
-		nft list ruleset 2>/dev/null | grep -e pod-one -e pod-two -e 'CNI-[0-9a-f]' -e CNI-DN- -e 10.88.0.2 || true`))
+	return strings.TrimSpace(l.attached() + l.sh(`nft list ruleset 2>/dev/null |
+		grep -e pod-one -e pod-two -e 'CNI-[0-9a-f]' -e CNI-DN- -e '10.88.0.[23]' || true`))
+}
+
+// attached lists host ends of veth pairs and leases.
+func (l *lab) attached() string {
+	l.Helper()
+	return l.sh(`ip -br link show type veth | grep -v -e uplink || true
+		find /var/lib/cni ` + l.data + ` -path '*/.ipam' -prune -o -type f -regex '.*/[0-9a-f]*[.:][0-9a-f.:]*' -print 2>/dev/null || true`)
+}
+
+// refused tells whether CHECK finds fault with the attachment.
+func (n *network) refused(id, netns string) bool {
+	return n.cni.CheckNetworkList(context.Background(), n.list, n.conf(id, netns)) != nil
 }
 
 // portMapping is the capability's argument: host port 8000 leads to 8080.

@@ -3,11 +3,13 @@
 package differential
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -19,6 +21,9 @@ import (
 // kernel notes the state of the node, the pods and the lease files.
 func (r *run) kernel(stage string) {
 	r.namespaceState(stage+"/node", r.node)
+	for _, port := range r.list(r.node, "bridge", "-j", "vlan", "show") {
+		r.flatten(fmt.Sprintf("%s/node/link %s/vlans", stage, port["ifname"]), port["vlans"])
+	}
 	for i, pod := range r.pods {
 		r.namespaceState(fmt.Sprintf("%s/pod %d", stage, i+1), pod)
 	}
@@ -30,40 +35,43 @@ func (r *run) kernel(stage string) {
 // another one says in other words, or that follow a link's carrier with delay.
 var volatile = regexp.MustCompile(`/(ifindex|link|link_index|link_netnsid|stats|[a-z_]*_timer|valid_life_time|preferred_life_time|tentative|num_[rt]x_queues|[gt]so_[a-z0-9_]*|gro_[a-z0-9_]*|root_id|topology_change[a-z_]*|iif|id|no|designated_port)$|/link (cni0|br-lab)(\.[0-9]+)?/operstate$|/route .*/flags$`)
 
-// namespaceState notes what ip and bridge say in a namespace, and its sysctls.
+// namespaceState notes what ip says in a namespace, and its sysctls.
 func (r *run) namespaceState(stage, path string) {
-	in := "nsenter --net=" + path + " "
-	for _, link := range r.list(in + "ip -j -d link show") {
-		r.flatten(fmt.Sprintf("%s/link %s", stage, link["ifname"]), link)
-	}
-	for _, link := range r.list(in + "ip -j addr show") {
+	for _, link := range r.list(path, "ip", "-j", "-d", "addr", "show") {
+		name := fmt.Sprintf("%s/link %s", stage, link["ifname"])
 		addresses, _ := link["addr_info"].([]any)
 		for _, a := range addresses {
 			address := a.(object)
-			r.flatten(fmt.Sprintf("%s/link %s/address %s", stage, link["ifname"], address["local"]), address)
+			r.flatten(fmt.Sprintf("%s/address %s", name, address["local"]), address)
 		}
+		delete(link, "addr_info")
+		r.flatten(name, link)
 	}
 	for _, family := range []string{"-4", "-6"} {
-		for _, route := range r.list(in + "ip " + family + " -j -N route show table all") {
+		for _, route := range r.list(path, "ip", family, "-j", "-N", "route", "show", "table", "all") {
 			r.route(stage, family, route)
 		}
-	}
-	for _, port := range r.list(in + "bridge -j vlan show") {
-		r.flatten(fmt.Sprintf("%s/link %s/vlans", stage, port["ifname"]), port["vlans"])
 	}
 	r.sysctls(stage, path)
 }
 
-// list runs a command that prints a JSON list of objects.
-func (r *run) list(command string) []object {
-	r.Helper()
+// list runs a command that prints a JSON list of objects, in a namespace.
+func (l *lab) list(path, command string, arguments ...string) []object {
+	l.Helper()
+	var out []byte
+	err := netns.Do(path, func() (err error) {
+		out, err = exec.Command(command, arguments...).Output()
+		return err
+	})
+	if err != nil {
+		l.Fatalf("%s %s: %v", command, strings.Join(arguments, " "), err)
+	}
 	var all []object
-	out := strings.TrimSpace(r.sh(command))
-	if out == "" {
+	if len(bytes.TrimSpace(out)) == 0 {
 		return nil
 	}
-	if err := json.Unmarshal([]byte(out), &all); err != nil {
-		r.Fatalf("%s: %v\n%s", command, err, out)
+	if err := json.Unmarshal(out, &all); err != nil {
+		l.Fatalf("%s: %v\n%s", command, err, out)
 	}
 	return slices.DeleteFunc(all, func(o object) bool { return len(o) == 0 })
 }
@@ -165,11 +173,11 @@ func (r *run) checkMACs(result object) {
 		if !ok || i["mac"] == nil || i["name"] == "lo" {
 			continue
 		}
-		in := ""
-		if sandbox, _ := i["sandbox"].(string); sandbox != "" {
-			in = "nsenter --net=" + sandbox + " "
+		path, _ := i["sandbox"].(string)
+		if path == "" {
+			path = r.node
 		}
-		links := r.list(fmt.Sprintf("%sip -j link show %s", in, i["name"]))
+		links := r.list(path, "ip", "-j", "link", "show", fmt.Sprint(i["name"]))
 		if len(links) != 1 || links[0]["address"] != i["mac"] {
 			r.Errorf("%s: the result says that %s has MAC %s, the kernel %v", r.implementation.name, i["name"], i["mac"], links)
 		}

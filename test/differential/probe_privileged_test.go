@@ -44,7 +44,7 @@ func (r *run) packets() {
 // withForeignMAC runs f while the pod sends from a MAC that nobody gave it.
 func (r *run) withForeignMAC(pod string, f func()) {
 	in := "nsenter --net=" + pod + " "
-	own := r.list(in + "ip -j link show eth0")[0]["address"]
+	own := r.list(pod, "ip", "-j", "link", "show", "eth0")[0]["address"]
 	r.sh(in + "ip link set eth0 address 02:00:00:00:00:66")
 	f()
 	r.sh(fmt.Sprintf("%sip link set eth0 address %s", in, own))
