@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
 const (
@@ -55,7 +54,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
 	)
-	runtimeapi.RegisterRuntimeServiceServer(server, s)
+	s.register(server)
 
 	settling, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -63,6 +62,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	stop := context.AfterFunc(ctx, func() {
 		hurry := time.AfterFunc(shutdownGrace, server.Stop)
 		defer hurry.Stop()
+		s.endStreams()
 		server.GracefulStop()
 	})
 	defer stop()

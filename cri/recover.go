@@ -33,6 +33,9 @@ func (s *Server) Recover(ctx context.Context) error {
 	if err := s.network.GC(ctx, keep); err != nil {
 		errs = append(errs, err)
 	}
+	if s.containers != nil {
+		errs = append(errs, s.containers.recoverContainers(ctx))
+	}
 	s.log.Info("recovered", "sandboxes", len(sandboxes), "kept", len(keep), "errors", len(errs))
 	return errors.Join(errs...)
 }

@@ -83,6 +83,8 @@ type Server struct {
 	traces  traces
 	stuck   firstFailures
 	now     func() time.Time
+
+	containers *containers // nil: sandboxes only, see EnableContainers
 }
 
 // New makes a Server. Call Recover before serving.

@@ -95,7 +95,7 @@ func newNode(ctx context.Context, s settings, logger *slog.Logger) (*node, error
 	if s.network == networkDocker {
 		config.RemoteEngine = runtime.GOOS != "linux"
 		n.server = cri.New(config, engine, cri.NewDockerNetwork(engine, s.dockerNetwork))
-		return n, nil
+		return n, n.enableContainers(s, engine)
 	}
 	manager, err := newManager(s, logger)
 	if err != nil {
@@ -103,7 +103,18 @@ func newNode(ctx context.Context, s settings, logger *slog.Logger) (*node, error
 	}
 	n.ends = append(n.ends, manager.Close)
 	n.server = cri.New(config, engine, manager)
-	return n, nil
+	return n, n.enableContainers(s, engine)
+}
+
+// enableContainers adds the half of the CRI that is not about sandboxes. Where
+// that fails, what the node stands on is ended.
+func (n *node) enableContainers(s settings, engine *docker.Engine) error {
+	end, err := n.server.EnableContainers(engine, cri.ContainersConfig{StateDir: s.stateDir})
+	if err != nil {
+		return errors.Join(err, n.close())
+	}
+	n.ends = append(n.ends, end)
+	return nil
 }
 
 // newDryNode makes a node on which nothing happens. The steps that a real one

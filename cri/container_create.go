@@ -1,0 +1,137 @@
+package cri
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mascri/mascri/cri/docker"
+	"github.com/mascri/mascri/cri/logs"
+	"github.com/mascri/mascri/spec"
+)
+
+// CreateContainer creates a container in a sandbox that runs; it is not started.
+// When it answers an error nothing is left of it. A second call for the same
+// container and attempt is refused and changes nothing.
+func (c *containers) CreateContainer(ctx context.Context, r *runtimeapi.CreateContainerRequest) (*runtimeapi.CreateContainerResponse, error) {
+	config, err := parseContainer(r)
+	if err != nil {
+		return nil, err
+	}
+	sandbox, err := c.find(ctx, r.GetPodSandboxId())
+	if err != nil {
+		return nil, err
+	}
+	name := containerName(sandbox.pod, config)
+	release, err := c.names.reserve(name)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	var undo undoStack
+	id, err := c.create(ctx, sandbox, config, &undo)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("create container %s of %s: %w", config.GetMetadata().GetName(), sandbox.pod, err), undo.unwind(ctx))
+	}
+	return &runtimeapi.CreateContainerResponse{ContainerId: id}, nil
+}
+
+// create is the way from a validated request to a container in the engine.
+func (c *containers) create(ctx context.Context, s sandbox, config *runtimeapi.ContainerConfig, undo *undoStack) (string, error) {
+	if s.state != docker.Running {
+		return "", fmt.Errorf("sandbox %s is %s: %w", short(s.id), s.state, docker.ErrNotRunning)
+	}
+	if err := c.checkAgainstNode(ctx, s, config); err != nil {
+		return "", err
+	}
+	image, err := c.engine.InspectImage(ctx, config.GetImage().GetImage())
+	if err != nil {
+		return "", fmt.Errorf("config.image: %w", err)
+	}
+	labels, err := containerLabels(s, config, image, c.now())
+	if err != nil {
+		return "", err
+	}
+	var log docker.Log
+	log.Driver, log.Options = logs.DockerOptions()
+	wanted, err := specOf(s, config, labels, log)
+	if err != nil {
+		return "", err
+	}
+	// As with a sandbox: not cancelled with the caller, and undone by name.
+	id, err := c.engine.CreateContainer(context.WithoutCancel(ctx), wanted)
+	if errors.Is(err, docker.ErrConflict) {
+		return "", fmt.Errorf("%w: %w (remove it, or create the container with another attempt)", errExists, err)
+	}
+	undo.push("remove container "+wanted.Name, func(ctx context.Context) error {
+		return ignoreNotFound(c.engine.Remove(ctx, wanted.Name))
+	})
+	if err != nil {
+		return "", err
+	}
+	return id, ctx.Err()
+}
+
+// checkAgainstNode refuses what this sandbox, engine or machine cannot do and
+// Docker would leave out without a word.
+func (c *containers) checkAgainstNode(ctx context.Context, s sandbox, config *runtimeapi.ContainerConfig) error {
+	if c.logs == nil && logPathOf(s.pod, config) != "" {
+		return unsupported("config.log_path", "the engine's log files are on another machine")
+	}
+	linux := config.GetLinux()
+	if id := linux.GetSecurityContext().GetNamespaceOptions().GetTargetId(); id != "" {
+		if err := c.checkTarget(ctx, s, id); err != nil {
+			return err
+		}
+	}
+	info, err := c.engine.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if len(linux.GetResources().GetUnified()) > 0 && info.CgroupVersion != 2 {
+		return unsupported("config.linux.resources.unified", "the host runs cgroup version 1")
+	}
+	if swap := linux.GetResources().GetMemorySwapLimitInBytes(); swap > 0 && swap != linux.GetResources().GetMemoryLimitInBytes() && !info.SwapLimit {
+		return unsupported("config.linux.resources.memory_swap_limit_in_bytes", "the kernel does not account swap (swapaccount=1)")
+	}
+	const field = "config.linux.security_context."
+	localhost := runtimeapi.SecurityProfile_Localhost
+	if apparmorOf(linux.GetSecurityContext()).GetProfileType() == localhost && !info.Security.AppArmor {
+		return unsupported(field+"apparmor", "the engine has no AppArmor")
+	}
+	if seccompOf(linux.GetSecurityContext()).GetProfileType() == localhost && !info.Security.Seccomp {
+		return unsupported(field+"seccomp", "the engine has no seccomp")
+	}
+	return nil
+}
+
+// checkTarget: namespaces are shared within a pod only.
+func (c *containers) checkTarget(ctx context.Context, s sandbox, id string) error {
+	const field = "config.linux.security_context.namespace_options.target_id"
+	target, err := c.findContainer(ctx, id)
+	if errors.Is(err, errNotFound) || err == nil && target.sandbox != s.id {
+		return invalid(field, "%q is no container of the sandbox", id)
+	}
+	if err == nil && target.State != docker.Running {
+		return fmt.Errorf("%s: %s: %w", field, short(id), docker.ErrNotRunning)
+	}
+	return err
+}
+
+// findContainer asks the engine for a container, by its ID or the beginning of
+// it.
+func (c *containers) findContainer(ctx context.Context, id string) (workload, error) {
+	if err := spec.CheckName(id); err != nil {
+		return workload{}, fmt.Errorf("container ID %w: %w", err, errNotFound)
+	}
+	found, err := c.engine.Inspect(ctx, id)
+	if errors.Is(err, docker.ErrNotFound) {
+		return workload{}, fmt.Errorf("container %s: %w", short(id), errNotFound)
+	}
+	if err != nil {
+		return workload{}, err
+	}
+	return decodeContainer(found)
+}

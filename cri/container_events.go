@@ -1,0 +1,186 @@
+package cri
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mascri/mascri/cri/docker"
+)
+
+// eventBacklog is how many events a caller of GetContainerEvents may be behind.
+// One that is further behind has its call ended, and lists anew when it calls
+// again: better than to miss events without a word.
+const eventBacklog = 1024
+
+// errBehind ends the call of a subscriber that reads too slowly.
+var errBehind = errors.New("the caller does not read events as fast as they come: call again, and list the containers")
+
+// subscribers are the calls of GetContainerEvents under way.
+type subscribers struct {
+	mu  sync.Mutex
+	all map[chan *runtimeapi.ContainerEventResponse]bool
+}
+
+func (s *subscribers) add() chan *runtimeapi.ContainerEventResponse {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = map[chan *runtimeapi.ContainerEventResponse]bool{}
+	}
+	events := make(chan *runtimeapi.ContainerEventResponse, eventBacklog)
+	s.all[events] = true
+	return events
+}
+
+// remove ends a subscription; its channel is closed once.
+func (s *subscribers) remove(events chan *runtimeapi.ContainerEventResponse) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.drop(events)
+}
+
+func (s *subscribers) drop(events chan *runtimeapi.ContainerEventResponse) {
+	if s.all[events] {
+		delete(s.all, events)
+		close(events)
+	}
+}
+
+func (s *subscribers) empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.all) == 0
+}
+
+func (s *subscribers) send(event *runtimeapi.ContainerEventResponse) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for events := range s.all {
+		select {
+		case events <- event:
+		default:
+			s.drop(events)
+		}
+	}
+}
+
+// closeAll ends all calls: the daemon stops.
+func (s *subscribers) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for events := range s.all {
+		s.drop(events)
+	}
+}
+
+// GetContainerEvents sends what happens to containers and sandboxes from now on,
+// until the caller leaves.
+func (c *containers) GetContainerEvents(_ *runtimeapi.GetEventsRequest, out grpc.ServerStreamingServer[runtimeapi.ContainerEventResponse]) error {
+	events := c.events.add()
+	defer c.events.remove(events)
+	for {
+		select {
+		case event, open := <-events:
+			if !open {
+				return errBehind
+			}
+			if err := out.Send(event); err != nil {
+				return err
+			}
+		case <-out.Context().Done():
+			return out.Context().Err()
+		}
+	}
+}
+
+// watch follows the engine's events until ctx ends.
+func (c *containers) watch(ctx context.Context) {
+	events, ended := c.engine.Events(ctx, time.Time{})
+	for event := range events {
+		if event.Action == docker.ActionResync {
+			if err := c.resumeLogs(ctx); err != nil {
+				c.log.Error("some logs could not be resumed", "error", err)
+			}
+			continue
+		}
+		if event.Labels[labelKind] != "" {
+			c.handle(ctx, event)
+		}
+	}
+	<-ended // ctx's own error
+}
+
+var eventTypes = map[docker.Action]runtimeapi.ContainerEventType{
+	docker.ActionCreate: runtimeapi.ContainerEventType_CONTAINER_CREATED_EVENT,
+	docker.ActionStart:  runtimeapi.ContainerEventType_CONTAINER_STARTED_EVENT,
+	docker.ActionDie:    runtimeapi.ContainerEventType_CONTAINER_STOPPED_EVENT,
+	docker.ActionRemove: runtimeapi.ContainerEventType_CONTAINER_DELETED_EVENT,
+}
+
+// handle keeps the logs in step with a container's life, and tells those who
+// asked. A log is complete before its container's end is told.
+func (c *containers) handle(ctx context.Context, event docker.Event) {
+	if event.Labels[labelKind] == kindContainer {
+		switch event.Action {
+		case docker.ActionDie:
+			if err := c.resumeLog(ctx, event.ID); err != nil {
+				c.log.Error("a log could not be completed", "container", event.ID, "error", err)
+			}
+		case docker.ActionRemove:
+			c.forgetLog(event.ID)
+		}
+	}
+	kind, told := eventTypes[event.Action]
+	if !told || c.events.empty() {
+		return
+	}
+	c.events.send(c.eventOf(ctx, kind, event))
+}
+
+// eventOf describes an event with the state of the whole pod as it is now. Both
+// parts are there or neither is: a sandbox without its containers would read as
+// a pod whose containers are gone.
+func (c *containers) eventOf(ctx context.Context, kind runtimeapi.ContainerEventType, event docker.Event) *runtimeapi.ContainerEventResponse {
+	answer := &runtimeapi.ContainerEventResponse{
+		ContainerId: event.ID, ContainerEventType: kind, CreatedAt: event.Time.UnixNano(),
+	}
+	sandbox := event.ID
+	if event.Labels[labelKind] == kindContainer {
+		sandbox = event.Labels[labelSandbox]
+	}
+	pod, err := c.PodSandboxStatus(ctx, &runtimeapi.PodSandboxStatusRequest{PodSandboxId: sandbox})
+	if err != nil { // it is gone, or the engine is
+		return answer
+	}
+	statuses, err := c.statuses(ctx, sandbox)
+	if err != nil {
+		return answer
+	}
+	answer.PodSandboxStatus, answer.ContainersStatuses = pod.GetStatus(), statuses
+	return answer
+}
+
+// statuses are the states of all containers of a sandbox.
+func (c *containers) statuses(ctx context.Context, sandbox string) ([]*runtimeapi.ContainerStatus, error) {
+	found, err := c.containersOf(ctx, sandbox)
+	if err != nil {
+		return nil, err
+	}
+	var all []*runtimeapi.ContainerStatus
+	for _, one := range found {
+		w, err := c.findContainer(ctx, one.ID)
+		if errors.Is(err, errNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, w.status())
+	}
+	return all, nil
+}

@@ -1,0 +1,40 @@
+package cri
+
+import (
+	"context"
+	"time"
+
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// layerSummer tells the room that the writable layers of all containers take.
+type layerSummer interface {
+	writableLayers(ctx context.Context) (bytes, inodes uint64, err error)
+}
+
+// ImageFsInfo tells the room that images take, and that containers take beside
+// them. Both are on the engine's file system. Nothing is asked of the engine
+// that makes it walk its files, as `docker system df` does.
+func (s *images) ImageFsInfo(ctx context.Context, _ *runtimeapi.ImageFsInfoRequest) (*runtimeapi.ImageFsInfoResponse, error) {
+	usage, err := s.store.ImageUsage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bytes, inodes, err := s.layers.writableLayers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now().UnixNano()
+	on := &runtimeapi.FilesystemIdentifier{Mountpoint: usage.Path}
+	return &runtimeapi.ImageFsInfoResponse{
+		// No count of inodes: the storage drivers note none of a layer's.
+		ImageFilesystems: []*runtimeapi.FilesystemUsage{{
+			Timestamp: now, FsId: on, UsedBytes: &runtimeapi.UInt64Value{Value: uint64(max(0, usage.Bytes))},
+		}},
+		ContainerFilesystems: []*runtimeapi.FilesystemUsage{{
+			Timestamp: now, FsId: on,
+			UsedBytes:  &runtimeapi.UInt64Value{Value: bytes},
+			InodesUsed: &runtimeapi.UInt64Value{Value: inodes},
+		}},
+	}, nil
+}
