@@ -58,7 +58,7 @@ var refusals = map[string]refusal{
 		},
 		code: codes.InvalidArgument, says: []string{"userns_options"},
 	},
-	"the host's sysctl from a pod on its network": {
+	"a sysctl of the network it shares": {
 		change: func(c *runtimeapi.PodSandboxConfig) {
 			c.Linux.Sysctls = map[string]string{"net.ipv4.ip_forward": "0"}
 			c.Linux.SecurityContext = &runtimeapi.LinuxSandboxSecurityContext{NamespaceOptions: &runtimeapi.NamespaceOption{Network: runtimeapi.NamespaceMode_NODE}}
