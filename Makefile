@@ -58,8 +58,8 @@ test-e2e: build ## the tests with a real daemon and a real Docker engine (root)
 	bin/mascri with --engine --test-tools -- $(TEST) -tags e2e ./test/... ./cri/...
 
 .PHONY: race
-race: ## the tests that need no engine, with the race detector
-	CGO_ENABLED=1 $(TEST) -race $(if $(filter 0,$(shell id -u)),-tags privileged) ./...
+race: ## the tests that need no engine, with the race detector; -short leaves out what only waits for processes
+	CGO_ENABLED=1 $(TEST) -race -short $(if $(filter 0,$(shell id -u)),-tags privileged) ./...
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME

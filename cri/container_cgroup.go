@@ -43,6 +43,12 @@ func writeCgroup(pid int, r *runtimeapi.LinuxContainerResources) error {
 		}
 	}
 	for _, limit := range r.GetHugepageLimits() {
+		if v1+v2 == "" && limit.GetLimit() == 0 {
+			continue // see below
+		}
+		if v1+v2 == "" {
+			return unsupported("resources.hugepage_limits", "the host has no hugetlb controller")
+		}
 		file := filepath.Join(v1, "hugetlb."+limit.GetPageSize()+".limit_in_bytes")
 		if v1 == "" {
 			file = filepath.Join(v2, "hugetlb."+limit.GetPageSize()+".max")
