@@ -29,13 +29,14 @@ type fakeRegistry struct {
 	// allow decides on the Authorization header; challenge asks for it.
 	allow     func(header string) bool
 	challenge string
-	// silent keeps blobs back for ever.
+	// silent keeps blobs back until the test ends.
 	silent bool
+	ended  chan struct{}
 }
 
 func newRegistry(t *testing.T) *fakeRegistry {
 	t.Helper()
-	r := &fakeRegistry{blobs: map[digest.Digest][]byte{}, allow: func(string) bool { return true }}
+	r := &fakeRegistry{blobs: map[digest.Digest][]byte{}, ended: make(chan struct{}), allow: func(string) bool { return true }}
 	program, err := pause.Executable("amd64") // any bytes do
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +64,7 @@ func newRegistry(t *testing.T) *fakeRegistry {
 	manifest.SchemaVersion = 2
 	r.manifest = mustJSON(t, manifest)
 	r.Server = httptest.NewServer(r)
-	t.Cleanup(func() { r.CloseClientConnections(); r.Close() })
+	t.Cleanup(func() { close(r.ended); r.CloseClientConnections(); r.Close() })
 	return r
 }
 
@@ -99,7 +100,11 @@ func (r *fakeRegistry) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		w.Header().Set("Docker-Content-Digest", digest.FromBytes(r.manifest).String())
 		write(w, r.manifest)
 	case strings.HasPrefix(path, "test/image/blobs/") && r.silent:
-		<-request.Context().Done()
+		// Close waits for this, and a connection that the engine keeps need not end.
+		select {
+		case <-request.Context().Done():
+		case <-r.ended:
+		}
 	case strings.HasPrefix(path, "test/image/blobs/"):
 		write(w, r.blobs[digest.Digest(name)])
 	default:
