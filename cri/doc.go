@@ -24,6 +24,12 @@
 //	sandbox_status.go    PodSandboxStatus and ListPodSandbox
 //	status.go            Version, Status, RuntimeConfig, UpdateRuntimeConfig
 //	recover.go           after a restart
+//	container_service.go the other half: containers, in the order of
+//	container_validate.go, container_create.go (and container_config.go,
+//	container_security.go), container_lifecycle.go, container_status.go,
+//	container_list.go, container_log.go, container_stream.go,
+//	container_stats.go, container_events.go
+//	image_service.go     images
 //	network_docker.go    the network mode that uses Docker's own networks
 //	dryrun/              the mode that performs nothing and prints
 //

@@ -1,0 +1,209 @@
+//go:build linux
+
+package cri
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/testing/protocmp"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mascri/mascri/cri/docker"
+)
+
+// Whichever step of CreateContainer fails, and also when only its answer got
+// lost, nothing is left and the same container can be created afterwards.
+func TestCreateContainerFailsAtEachStep(t *testing.T) {
+	for _, call := range []string{"create container", "create container!"} {
+		t.Run(call, func(t *testing.T) {
+			b, engine := newContainerBench(t)
+			pod := b.mustRun(goodPod("web"))
+			b.engine.fail(call, errInjected)
+			if _, err := b.create(pod, goodContainer("c")); err == nil || !strings.Contains(err.Error(), "create container c of pod ns/web") {
+				t.Errorf("CreateContainer = %v", err)
+			}
+			if len(engine.containers) != 0 {
+				t.Errorf("%d containers are left", len(engine.containers))
+			}
+			if _, err := b.create(pod, goodContainer("c")); err != nil {
+				t.Error(err)
+			}
+			if _, err := b.create(pod, goodContainer("c")); status.Code(err) != codes.AlreadyExists {
+				t.Errorf("the same container again: %v", err)
+			}
+		})
+	}
+}
+
+// A container that cannot be given all it was to have does not go on running.
+func TestStartIsUndone(t *testing.T) {
+	b, engine := newContainerBench(t)
+	id, err := b.create(b.mustRun(goodPod("web")), goodContainer("c"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := b.server.containers.findContainer(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.engine.fail("inspect container", errInjected)
+	if err := b.server.containers.startContainer(t.Context(), w); !errors.Is(err, errInjected) {
+		t.Errorf("startContainer = %v", err)
+	}
+	if c, _ := engine.get(id); c.State != docker.Exited {
+		t.Errorf("the container is %s", c.State)
+	}
+}
+
+// Each refusal names the field and has its code.
+func TestRefusedContainers(t *testing.T) {
+	b, _ := newContainerBench(t)
+	pod := b.mustRun(goodPod("web"))
+	security := func(s *runtimeapi.LinuxContainerSecurityContext) *runtimeapi.LinuxContainerConfig {
+		return &runtimeapi.LinuxContainerConfig{SecurityContext: s}
+	}
+	mount := func(m *runtimeapi.Mount) []*runtimeapi.Mount { return []*runtimeapi.Mount{m} }
+	for field, test := range map[string]struct {
+		code   codes.Code
+		change func(*runtimeapi.ContainerConfig)
+	}{
+		"config.metadata.name":       {codes.InvalidArgument, func(c *runtimeapi.ContainerConfig) { c.Metadata.Name = "a_b" }},
+		"config.image.image":         {codes.InvalidArgument, func(c *runtimeapi.ContainerConfig) { c.Image.Image = "" }},
+		"config.image":               {codes.NotFound, func(c *runtimeapi.ContainerConfig) { c.Image.Image = "absent" }},
+		"config.envs[0].key":         {codes.InvalidArgument, func(c *runtimeapi.ContainerConfig) { c.Envs = []*runtimeapi.KeyValue{{Key: "A=B"}} }},
+		"config.log_path":            {codes.InvalidArgument, func(c *runtimeapi.ContainerConfig) { c.LogPath = "../x" }},
+		"config.mounts[0].host_path": {codes.InvalidArgument, func(c *runtimeapi.ContainerConfig) { c.Mounts = mount(&runtimeapi.Mount{ContainerPath: "/a"}) }},
+		"config.mounts[0].mount_options": {codes.Unimplemented, func(c *runtimeapi.ContainerConfig) {
+			c.Mounts = mount(&runtimeapi.Mount{ContainerPath: "/a", HostPath: "/", MountOptions: []string{"noexec"}})
+		}},
+		"config.mounts[0].uid_mappings": {codes.Unimplemented, func(c *runtimeapi.ContainerConfig) {
+			c.Mounts = mount(&runtimeapi.Mount{ContainerPath: "/a", HostPath: "/", UidMappings: []*runtimeapi.IDMapping{{}}})
+		}},
+		"recursive_read_only": {codes.InvalidArgument, func(c *runtimeapi.ContainerConfig) {
+			c.Mounts = mount(&runtimeapi.Mount{ContainerPath: "/a", HostPath: "/", RecursiveReadOnly: true})
+		}},
+		"add_ambient_capabilities": {codes.Unimplemented, func(c *runtimeapi.ContainerConfig) {
+			c.Linux = security(&runtimeapi.LinuxContainerSecurityContext{Capabilities: &runtimeapi.Capability{AddAmbientCapabilities: []string{"CHOWN"}}})
+		}},
+		"supplemental_groups_policy": {codes.Unimplemented, func(c *runtimeapi.ContainerConfig) {
+			c.Linux = security(&runtimeapi.LinuxContainerSecurityContext{SupplementalGroupsPolicy: runtimeapi.SupplementalGroupsPolicy_Strict})
+		}},
+		"run_as_group": {codes.InvalidArgument, func(c *runtimeapi.ContainerConfig) {
+			c.Linux = security(&runtimeapi.LinuxContainerSecurityContext{RunAsGroup: &runtimeapi.Int64Value{}})
+		}},
+		"namespace_options.network": {codes.InvalidArgument, func(c *runtimeapi.ContainerConfig) {
+			c.Linux = security(&runtimeapi.LinuxContainerSecurityContext{NamespaceOptions: &runtimeapi.NamespaceOption{Network: runtimeapi.NamespaceMode_NODE}})
+		}},
+		"namespace_options.target_id": {codes.InvalidArgument, func(c *runtimeapi.ContainerConfig) {
+			c.Linux = security(&runtimeapi.LinuxContainerSecurityContext{NamespaceOptions: &runtimeapi.NamespaceOption{Pid: runtimeapi.NamespaceMode_TARGET, TargetId: "abc"}})
+		}},
+		"userns_options": {codes.Unimplemented, func(c *runtimeapi.ContainerConfig) {
+			c.Linux = security(&runtimeapi.LinuxContainerSecurityContext{NamespaceOptions: &runtimeapi.NamespaceOption{UsernsOptions: &runtimeapi.UserNamespace{}}})
+		}},
+		"security_context.apparmor": {codes.Unimplemented, func(c *runtimeapi.ContainerConfig) {
+			c.Linux = security(&runtimeapi.LinuxContainerSecurityContext{ApparmorProfile: "localhost/x"})
+		}},
+		"config.linux.resources.unified": {codes.Unimplemented, func(c *runtimeapi.ContainerConfig) {
+			c.Linux = &runtimeapi.LinuxContainerConfig{Resources: &runtimeapi.LinuxContainerResources{Unified: map[string]string{"memory.high": "1"}}}
+		}},
+		"config.linux.resources.oom_score_adj": {codes.InvalidArgument, func(c *runtimeapi.ContainerConfig) {
+			c.Linux = &runtimeapi.LinuxContainerConfig{Resources: &runtimeapi.LinuxContainerResources{OomScoreAdj: 1001}}
+		}},
+	} {
+		t.Run(field, func(t *testing.T) {
+			config := goodContainer("c")
+			test.change(config)
+			if _, err := b.create(pod, config); status.Code(err) != test.code || !strings.Contains(err.Error(), field) {
+				t.Errorf("CreateContainer = %v, want %s about %s", err, test.code, field)
+			}
+		})
+	}
+}
+
+// What was asked for reaches the engine, and comes back in the status.
+func TestContainerFields(t *testing.T) {
+	b, engine := newContainerBench(t)
+	pod := b.mustRun(goodPod("web"))
+	config := goodContainer("c")
+	config.StopSignal = runtimeapi.Signal_SIGNAL_SIGUSR1
+	config.Mounts = []*runtimeapi.Mount{{ContainerPath: "/a", HostPath: "/b", Readonly: true, Propagation: runtimeapi.MountPropagation_PROPAGATION_BIDIRECTIONAL}}
+	config.Linux = &runtimeapi.LinuxContainerConfig{
+		Resources: &runtimeapi.LinuxContainerResources{CpuShares: 5, MemoryLimitInBytes: 6, CpusetCpus: "0"},
+		SecurityContext: &runtimeapi.LinuxContainerSecurityContext{
+			RunAsUser: &runtimeapi.Int64Value{Value: 7}, RunAsGroup: &runtimeapi.Int64Value{Value: 8},
+			SupplementalGroupsPolicy: runtimeapi.SupplementalGroupsPolicy_Strict,
+			SeccompProfilePath:       "unconfined",
+			NamespaceOptions:         &runtimeapi.NamespaceOption{Pid: runtimeapi.NamespaceMode_CONTAINER},
+		},
+	}
+	id, err := b.create(pod, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := engine.wanted
+	if wanted.Security.User != "7:8" || wanted.Security.Seccomp.Kind != docker.UnconfinedProfile || wanted.StopSignal != "SIGUSR1" ||
+		wanted.Namespaces.PID != docker.Private || wanted.Namespaces.Network != docker.Of(pod) || wanted.Security.MaskedPaths == nil {
+		t.Errorf("the engine was asked for %+v", wanted)
+	}
+	answer, err := b.ContainerStatus(t.Context(), &runtimeapi.ContainerStatusRequest{ContainerId: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := answer.GetStatus()
+	if diff := cmp.Diff(config.Mounts, got.GetMounts(), protocmp.Transform()); diff != "" {
+		t.Errorf("mounts: %s", diff)
+	}
+	if diff := cmp.Diff(config.Linux.Resources, got.GetResources().GetLinux(), protocmp.Transform()); diff != "" {
+		t.Errorf("resources: %s", diff)
+	}
+	if got.GetImageRef() != engine.image.Digests[0] || got.GetImageId() != engine.image.ID || got.GetStopSignal() != config.StopSignal {
+		t.Errorf("status %v", got)
+	}
+}
+
+// Stopping and removing what is not there is success, and filters select.
+func TestStopRemoveAndList(t *testing.T) {
+	b, _ := newContainerBench(t)
+	pod := b.mustRun(goodPod("web"))
+	var ids []string
+	for _, name := range []string{"a", "b"} {
+		id, err := b.create(pod, goodContainer(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	if _, err := b.StartContainer(t.Context(), &runtimeapi.StartContainerRequest{ContainerId: ids[0]}); err != nil {
+		t.Fatal(err)
+	}
+	for want, filter := range map[string]*runtimeapi.ContainerFilter{
+		ids[0]: {State: &runtimeapi.ContainerStateValue{State: runtimeapi.ContainerState_CONTAINER_RUNNING}},
+		ids[1]: {PodSandboxId: pod, LabelSelector: map[string]string{"app": "b"}},
+	} {
+		answer, err := b.ListContainers(t.Context(), &runtimeapi.ListContainersRequest{Filter: filter})
+		if err != nil || len(answer.GetContainers()) != 1 || answer.GetContainers()[0].GetId() != want {
+			t.Errorf("%v: %v, %v", filter, answer, err)
+		}
+	}
+	for range 2 {
+		for _, id := range append(ids, "nowhere") {
+			if _, err := b.StopContainer(t.Context(), &runtimeapi.StopContainerRequest{ContainerId: id}); err != nil {
+				t.Errorf("StopContainer: %v", err)
+			}
+			if _, err := b.RemoveContainer(t.Context(), &runtimeapi.RemoveContainerRequest{ContainerId: id}); err != nil {
+				t.Errorf("RemoveContainer: %v", err)
+			}
+		}
+	}
+	if err := b.remove(pod); err != nil {
+		t.Error(err)
+	}
+	if err := b.left(); err != nil {
+		t.Error(err)
+	}
+}
