@@ -12,7 +12,7 @@ import (
 
 // unsupported makes the error of a field that Docker cannot honour.
 func unsupported(field, format string, args ...any) error {
-	return fmt.Errorf("%s: %w: %w", field, docker.ErrUnsupported, errors.New(fmt.Sprintf(format, args...)))
+	return fmt.Errorf("%s: %w: %w", field, docker.ErrUnsupported, fmt.Errorf(format, args...))
 }
 
 // containerSecurity is what a container's process may do, in Docker's terms.
@@ -59,14 +59,16 @@ func seccompOf(s *runtimeapi.LinuxContainerSecurityContext) *runtimeapi.Security
 	if s.GetSeccomp() != nil {
 		return s.GetSeccomp()
 	}
-	return spelledProfile(s.GetSeccompProfilePath()) //nolint:staticcheck // older kubelets set nothing else
+	//lint:ignore SA1019 older kubelets set nothing else
+	return spelledProfile(s.GetSeccompProfilePath())
 }
 
 func apparmorOf(s *runtimeapi.LinuxContainerSecurityContext) *runtimeapi.SecurityProfile {
 	if s.GetApparmor() != nil {
 		return s.GetApparmor()
 	}
-	return spelledProfile(s.GetApparmorProfile()) //nolint:staticcheck // older kubelets set nothing else
+	//lint:ignore SA1019 older kubelets set nothing else
+	return spelledProfile(s.GetApparmorProfile())
 }
 
 // spelledProfile reads "runtime/default", "unconfined" and "localhost/NAME".

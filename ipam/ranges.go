@@ -81,8 +81,10 @@ func parseSubnet(text string) (netip.Prefix, error) {
 	case subnet.Addr().Is4In6():
 		return netip.Prefix{}, fmt.Errorf("subnet %s: IPNet IP and Mask version mismatch: write it as an IPv4 network", text)
 	case subnet.Bits() > subnet.Addr().BitLen()-2:
+		//lint:ignore ST1005 the reference's text, which users search for
 		return netip.Prefix{}, fmt.Errorf("Network %s too small to allocate from", subnet)
 	case subnet != subnet.Masked():
+		//lint:ignore ST1005 the reference's text, which users search for
 		return netip.Prefix{}, fmt.Errorf("Network has host bits set. For a subnet mask of length %d the network address is %s", subnet.Bits(), subnet.Masked().Addr())
 	}
 	return subnet, nil

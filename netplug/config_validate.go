@@ -149,10 +149,12 @@ func portMappings(raw []rawPortMapping) ([]PortMapping, error) {
 func (r rawPortMapping) mapping() (PortMapping, error) {
 	var m PortMapping
 	if r.ContainerPort < 1 || r.ContainerPort > 65535 {
-		return m, fmt.Errorf("Invalid container port number: %d", r.ContainerPort) //nolint:staticcheck // the reference's text, which users search for
+		//lint:ignore ST1005 the reference's text, which users search for
+		return m, fmt.Errorf("Invalid container port number: %d", r.ContainerPort)
 	}
 	if r.HostPort < 1 || r.HostPort > 65535 {
-		return m, fmt.Errorf("Invalid host port number: %d", r.HostPort) //nolint:staticcheck // as above
+		//lint:ignore ST1005 the reference's text, which users search for
+		return m, fmt.Errorf("Invalid host port number: %d", r.HostPort)
 	}
 	if r.Protocol == "" {
 		r.Protocol = "tcp"

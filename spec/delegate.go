@@ -131,7 +131,7 @@ func (r *Request) start(ctx context.Context, path, command string) ([]byte, erro
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
 	// A grandchild may hold the pipe long after the plugin was killed.
-	defer context.AfterFunc(ctx, func() { stdout.Close() })() //nolint:errcheck // what matters is that reading ends
+	defer context.AfterFunc(ctx, func() { stdout.Close() })() // what matters is that reading ends
 	_, writeErr := stdin.Write(r.Config)
 	out, readErr := readAll(stdin, stdout)
 	err := cmd.Wait()

@@ -33,7 +33,7 @@ func with(ctx context.Context, args []string, log io.Writer) (err error) {
 		return err
 	}
 	if flags.NArg() == 0 {
-		return errors.New("with: no command given: mascri with --engine -- go test ./...")
+		return errors.New("with: no command given: name one after two dashes, as in mascri with --engine -- go test")
 	}
 	if *engine {
 		running, err2 := machine.StartEngine(ctx, log)

@@ -100,10 +100,11 @@ func (raw rawConfig) validateMarks() error {
 		return nil
 	}
 	if raw.ExternalSetMarkChain != nil {
-		return fmt.Errorf("Cannot specify externalSetMarkChain and markMasqBit") //nolint:staticcheck // the reference's text, which users search for
+		//lint:ignore ST1005 the reference's text, which users search for
+		return fmt.Errorf("Cannot specify externalSetMarkChain and markMasqBit")
 	}
 	if *raw.MarkMasqBit < 0 || *raw.MarkMasqBit > 31 {
-		return fmt.Errorf("MasqMarkBit must be between 0 and 31") //nolint:staticcheck // as above
+		return fmt.Errorf("MasqMarkBit must be between 0 and 31")
 	}
 	return nil
 }
@@ -151,10 +152,12 @@ func syntax(conditions []string) string {
 
 func (r rawMapping) mapping() (m Mapping, err error) {
 	if r.ContainerPort < 1 || r.ContainerPort > 65535 {
-		return m, fmt.Errorf("Invalid container port number: %d", r.ContainerPort) //nolint:staticcheck // the reference's text
+		//lint:ignore ST1005 the reference's text, which users search for
+		return m, fmt.Errorf("Invalid container port number: %d", r.ContainerPort)
 	}
 	if r.HostPort < 1 || r.HostPort > 65535 {
-		return m, fmt.Errorf("Invalid host port number: %d", r.HostPort) //nolint:staticcheck // the reference's text
+		//lint:ignore ST1005 the reference's text, which users search for
+		return m, fmt.Errorf("Invalid host port number: %d", r.HostPort)
 	}
 	if r.Protocol == "" {
 		r.Protocol = "tcp" // what Kubernetes and Docker take it for

@@ -57,12 +57,12 @@ func routeDevice(addr netip.Addr) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("look up the route to %s: %w", addr, err)
 	}
-	for _, route := range routes {
-		link, err := netlink.LinkByIndex(route.LinkIndex)
-		if err != nil {
-			return "", fmt.Errorf("look up the interface to %s: %w", addr, err)
-		}
-		return link.Attrs().Name, nil
+	if len(routes) == 0 {
+		return "", fmt.Errorf("no route to %s", addr)
 	}
-	return "", fmt.Errorf("no route to %s", addr)
+	link, err := netlink.LinkByIndex(routes[0].LinkIndex)
+	if err != nil {
+		return "", fmt.Errorf("look up the interface to %s: %w", addr, err)
+	}
+	return link.Attrs().Name, nil
 }

@@ -61,7 +61,7 @@ func startDaemon(t *testing.T) *daemon {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
-		exec.Command("ip", "link", "del", "mascri0").Run() //nolint:errcheck // it is there only if a pod was made
+		exec.Command("ip", "link", "del", "mascri0").Run() // it is there only if a pod was made
 	})
 	conn, err := grpc.NewClient("unix://"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
