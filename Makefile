@@ -57,9 +57,20 @@ endif
 test-e2e: build ## the tests with a real daemon and a real Docker engine (root)
 	bin/mascri with --engine --test-tools -- $(TEST) -tags e2e ./test/... ./cri/...
 
+# Whether a bridge can filter VLANs is up to whoever built the kernel.
+.PHONY: test-vlan
+test-vlan: ## the tests of VLANs, on Debian's kernel in an emulator: three minutes or so (root)
+	CGO_ENABLED=0 $(TEST) -tags vlan -v ./test/vlan
+
 .PHONY: race
 race: ## the tests that need no engine, with the race detector; -short leaves out what only waits for processes
 	CGO_ENABLED=1 $(TEST) -race -short $(if $(filter 0,$(shell id -u)),-tags privileged) ./...
+
+BENCHRUNS ?= 200
+
+.PHONY: bench
+bench: build ## measure beside the reference plugins and the engine, into docs/measurements.md (root)
+	bin/mascri with --engine --test-tools -- $(TEST) -timeout 60m -tags bench -v ./test/bench -args -n $(BENCHRUNS) -o '$(CURDIR)/docs/measurements.md'
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME
