@@ -66,12 +66,6 @@ test-vlan: ## the tests of VLANs, on Debian's kernel in an emulator: three minut
 race: ## the tests that need no engine, with the race detector; -short leaves out what only waits for processes
 	CGO_ENABLED=1 $(TEST) -race -short $(if $(filter 0,$(shell id -u)),-tags privileged) ./...
 
-BENCHRUNS ?= 200
-
-.PHONY: bench
-bench: build ## measure beside the reference plugins and the engine, into docs/measurements.md (root)
-	bin/mascri with --engine --test-tools -- $(TEST) -timeout 60m -tags bench -v ./test/bench -args -n $(BENCHRUNS) -o '$(CURDIR)/docs/measurements.md'
-
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME
 	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r file; do \
