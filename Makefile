@@ -7,6 +7,7 @@ PREFIX       ?= /usr/local
 CNI_BIN_DIR  ?= /opt/cni/bin
 CNI_CONF_DIR ?= /etc/cni/net.d
 FUZZTIME     ?= 20s
+BENCHRUNS    ?= 200
 TESTFLAGS    ?=
 STATICCHECK  ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -132,4 +133,4 @@ run-in-docker: image ## run the daemon in a container on the engine's machine
 
 .PHONY: bench
 bench: build ## measure beside the reference plugins and Docker; writes docs/measurements.md (root)
-	bin/mascri with --engine --test-tools -- $(TEST) -tags bench -v ./test/bench
+	bin/mascri with --engine --test-tools -- $(TEST) -timeout 60m -tags bench -v ./test/bench -args -n $(BENCHRUNS) -o '$(CURDIR)/docs/measurements.md'
