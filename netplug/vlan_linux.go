@@ -27,15 +27,24 @@ func (s PortVLANs) Apply(k *kernel) error {
 		return fmt.Errorf("put port %s into VLAN %d: %w", s.Host, s.VLANs.native(), err)
 	}
 	for _, ids := range s.VLANs.trunk() {
-		first, last, err := vlanBounds(ids)
-		if err != nil {
-			return err
-		}
-		if err := k.host.BridgeVlanAddRange(link, first, last, false, false, false, true); err != nil {
+		if err := joinTrunk(k, link, ids); err != nil {
 			return fmt.Errorf("add VLANs %s to trunk port %s: %w", ids, s.Host, err)
 		}
 	}
 	return nil
+}
+
+// joinTrunk adds a range of tagged VLANs. The kernel refuses one that ends where
+// it begins (br_vlan_valid_range in net/bridge/br_private.h).
+func joinTrunk(k *kernel, port netlink.Link, ids string) error {
+	first, last, err := vlanBounds(ids)
+	if err != nil {
+		return err
+	}
+	if first == last {
+		return k.host.BridgeVlanAdd(port, first, false, false, false, true)
+	}
+	return k.host.BridgeVlanAddRange(port, first, last, false, false, false, true)
 }
 
 func (s PortVLANs) leaveDefault(k *kernel, port netlink.Link) error {
@@ -129,7 +138,7 @@ func vlanBounds(ids string) (first, last uint16, err error) {
 	return uint16(a), uint16(b), nil
 }
 
-// Apply makes the leg, unless there is one.
+// Apply makes the leg, unless there is one, and lets the VLAN's frames reach it.
 func (s VLANLeg) Apply(k *kernel) error {
 	br, err := k.bridge(s.Bridge)
 	if err != nil {
@@ -142,6 +151,11 @@ func (s VLANLeg) Apply(k *kernel) error {
 	if err != nil {
 		return fmt.Errorf("VLAN interface %s: %w", s.Name, err)
 	}
+	if standsOn(link, br) {
+		if err := k.host.BridgeVlanAdd(br, uint16(s.VLAN), false, false, true, false); err != nil {
+			return fmt.Errorf("put bridge %s itself into VLAN %d: %w", s.Bridge, s.VLAN, err)
+		}
+	}
 	if link.Attrs().Flags&net.FlagUp == 0 {
 		if err := k.host.LinkSetUp(link); err != nil {
 			return fmt.Errorf("set %s up: %w", s.Name, err)
@@ -151,9 +165,6 @@ func (s VLANLeg) Apply(k *kernel) error {
 }
 
 func (s VLANLeg) create(k *kernel, br *netlink.Bridge) (netlink.Link, error) {
-	if err := k.host.BridgeVlanAdd(br, uint16(s.VLAN), false, false, true, false); err != nil {
-		return nil, fmt.Errorf("put bridge %s itself into VLAN %d: %w", s.Bridge, s.VLAN, err)
-	}
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.ParentIndex = s.Name, br.Index
 	err := k.host.LinkAdd(&netlink.Vlan{LinkAttrs: attrs, VlanId: s.VLAN})
@@ -163,14 +174,34 @@ func (s VLANLeg) create(k *kernel, br *netlink.Bridge) (netlink.Link, error) {
 	return k.host.LinkByName(s.Name)
 }
 
-// Check looks whether the leg is there and up.
+// standsOn tells a leg of the bridge itself from a veth pair that ends in one of
+// its ports, as the reference plugin makes it.
+func standsOn(link netlink.Link, br *netlink.Bridge) bool {
+	return link.Type() == "vlan" && link.Attrs().ParentIndex == br.Index
+}
+
+// Check looks whether the leg is there and up, and whether the VLAN reaches it.
 func (s VLANLeg) Check(k *kernel) error {
+	br, err := k.bridge(s.Bridge)
+	if err != nil {
+		return err
+	}
 	link, err := k.hostLink(s.Name)
 	if err != nil {
 		return err
 	}
 	if link.Attrs().Flags&net.FlagUp == 0 {
 		return fmt.Errorf("%s is down", s.Name)
+	}
+	if !standsOn(link, br) {
+		return nil
+	}
+	present, err := k.portVLANs(br.Index)
+	if err != nil {
+		return fmt.Errorf("list the VLANs of bridge %s: %w", s.Bridge, err)
+	}
+	if _, in := present[uint16(s.VLAN)]; !in {
+		return fmt.Errorf("bridge %s itself is not in VLAN %d, so %s hears nothing of it", s.Bridge, s.VLAN, s.Name)
 	}
 	return nil
 }
