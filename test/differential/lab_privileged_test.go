@@ -54,13 +54,22 @@ func newLab(t *testing.T, impl implementation) *lab {
 	l := &lab{T: t, implementation: impl, data: t.TempDir(),
 		node: fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())}
 	l.outside = l.namespace()
-	l.sh(`ip link set lo up
-		ip link add uplink address 02:00:00:00:00:01 type veth peer name eth0 address 02:00:00:00:00:09 netns ` + l.outside + `
-		ip link set uplink up
-		nsenter --net=` + l.outside + ` sh -ec 'ip link set lo up; ip link set eth0 up
-			ip addr add ` + outsideV4 + `/24 dev eth0; ip addr add ` + outsideV6 + `/64 dev eth0 nodad
-			ip route add default via ` + nodeV4 + `; ip route add default via ` + nodeV6 + `'
-		ip addr add ` + nodeV4 + `/24 dev uplink; ip addr add ` + nodeV6 + `/64 dev uplink nodad`)
+	l.sh(`ip -batch - <<.
+link set lo up
+link add uplink address 02:00:00:00:00:01 type veth peer name eth0 address 02:00:00:00:00:09 netns ` + l.outside + `
+link set uplink up
+addr add ` + nodeV4 + `/24 dev uplink
+addr add ` + nodeV6 + `/64 dev uplink nodad
+.
+nsenter --net=` + l.outside + ` ip -batch - <<.
+link set lo up
+link set eth0 up
+addr add ` + outsideV4 + `/24 dev eth0
+addr add ` + outsideV6 + `/64 dev eth0 nodad
+route add default via ` + nodeV4 + `
+route add default via ` + nodeV6 + `
+.
+until ip link show uplink | grep -q 'state UP'; do sleep 0.01; done`)
 	return l
 }
 

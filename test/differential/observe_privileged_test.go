@@ -52,7 +52,9 @@ func (r *run) namespaceState(stage, path string) {
 			r.route(stage, family, route)
 		}
 	}
-	r.sysctls(stage, path)
+	if !strings.HasPrefix(stage, "after DEL") { // DEL changes none, and they are thousands
+		r.sysctls(stage, path)
+	}
 }
 
 // list runs a command that prints a JSON list of objects, in a namespace.
