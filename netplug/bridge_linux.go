@@ -60,7 +60,7 @@ func withoutVLANs(err error, s Bridge) error {
 
 func (s Bridge) reconcile(k *kernel, br *netlink.Bridge) error {
 	if s.VLANFiltering && !filtersVLANs(br) {
-		if err := k.host.BridgeSetVlanFiltering(br, true); err != nil {
+		if err := k.filterVLANs(s.Name); err != nil {
 			return fmt.Errorf("enable VLAN filtering on bridge %s: %w", s.Name, withoutVLANs(err, s))
 		}
 	}

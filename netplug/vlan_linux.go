@@ -12,6 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// filterVLANs makes a bridge heed VLANs. The request has the bridge's name alone:
+// with its index as well it is one to rename it, which kernels before 6.2 refuse
+// while it is up (do_setlink in net/core/rtnetlink.c).
+func (k *kernel) filterVLANs(bridge string) error {
+	on := true
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = bridge
+	return k.host.LinkModify(&netlink.Bridge{LinkAttrs: attrs, VlanFiltering: &on})
+}
+
 // Apply changes the port's VLANs; the port is new and has the default one.
 func (s PortVLANs) Apply(k *kernel) error {
 	link, err := k.hostLink(s.Host)
