@@ -153,8 +153,8 @@ func parsePort(text string) (podnet.PortMapping, error) {
 	}
 	hostPort, hostErr := strconv.ParseUint(host, 10, 16)
 	podPort, podErr := strconv.ParseUint(pod, 10, 16)
-	if err := errors.Join(hostErr, podErr); err != nil {
-		return port, fmt.Errorf("%q: %w", text, err)
+	if hostErr != nil || podErr != nil || hostPort == 0 || podPort == 0 {
+		return port, fmt.Errorf("%q: ports are numbers from 1 to 65535", text)
 	}
 	port.HostPort, port.ContainerPort = int32(hostPort), int32(podPort)
 	return port, nil

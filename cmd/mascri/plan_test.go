@@ -75,7 +75,7 @@ func TestParsePort(t *testing.T) {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "80", "a:80", "80:a", "70000:80", "x:80:80"} {
+	for _, text := range []string{"", "80", "a:80", "80:a", "70000:80", "0:80", "x:80:80"} {
 		if got, err := parsePort(text); err == nil {
 			t.Errorf("%q: %+v, want an error", text, got)
 		}
