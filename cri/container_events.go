@@ -98,21 +98,56 @@ func (c *containers) GetContainerEvents(_ *runtimeapi.GetEventsRequest, out grpc
 	}
 }
 
-// watch follows the engine's events until ctx ends.
+// watch follows the engine's events until ctx ends. What is remembered is
+// brought up to date at once; what takes longer waits its turn.
 func (c *containers) watch(ctx context.Context) {
 	events, ended := c.engine.Events(ctx, time.Time{})
-	for event := range events {
-		if event.Action == docker.ActionResync {
-			if err := c.resumeLogs(ctx); err != nil {
-				c.log.Error("some logs could not be resumed", "error", err)
-			}
-			continue
-		}
-		if event.Labels[labelKind] != "" {
+	queue := make(chan docker.Event, eventBacklog)
+	c.running.Go(func() {
+		for event := range queue {
 			c.handle(ctx, event)
 		}
+	})
+	defer close(queue)
+	tick := time.NewTicker(resyncInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			c.reload(ctx)
+		case event, open := <-events:
+			if !open {
+				<-ended // ctx's own error
+				return
+			}
+			c.note(ctx, event)
+			select {
+			case queue <- event:
+			case <-ctx.Done():
+			}
+		}
 	}
-	<-ended // ctx's own error
+}
+
+// note brings the memory up to date with an event.
+func (c *containers) note(ctx context.Context, event docker.Event) {
+	switch {
+	case event.Action == docker.ActionLost:
+		c.engine.distrust()
+	case event.Action == docker.ActionResync:
+		c.reload(ctx)
+	case event.Labels[labelKind] != "":
+		c.engine.changed(ctx, event.ID)
+	}
+}
+
+// reload asks for all containers. Without an answer the engine goes on being
+// asked each time.
+func (c *containers) reload(ctx context.Context) {
+	if err := c.engine.reload(ctx); err != nil && ctx.Err() == nil {
+		c.engine.distrust()
+		c.log.Warn("the containers could not be listed; the engine is asked each time until they can", "error", err)
+	}
 }
 
 var eventTypes = map[docker.Action]runtimeapi.ContainerEventType{
@@ -125,6 +160,15 @@ var eventTypes = map[docker.Action]runtimeapi.ContainerEventType{
 // handle keeps the logs in step with a container's life, and tells those who
 // asked. A log is complete before its container's end is told.
 func (c *containers) handle(ctx context.Context, event docker.Event) {
+	if event.Action == docker.ActionResync {
+		if err := c.resumeLogs(ctx); err != nil && ctx.Err() == nil {
+			c.log.Error("some logs could not be resumed", "error", err)
+		}
+		return
+	}
+	if event.Labels[labelKind] == "" {
+		return
+	}
 	if event.Labels[labelKind] == kindContainer {
 		switch event.Action {
 		case docker.ActionDie:

@@ -45,7 +45,7 @@ type ContainersConfig struct {
 // to the calls about containers and images.
 type containers struct {
 	*Server
-	engine Workload
+	engine *memory
 	logs   *logs.Follower   // nil where the engine's files are on another machine
 	stats  *stats.Collector // nil where its control groups are
 	stream *stream.Server
@@ -61,7 +61,7 @@ type containers struct {
 // images too. Call it before Recover; end what it started with the function it
 // returns, after Serve.
 func (s *Server) EnableContainers(engine Workload, config ContainersConfig) (end func() error, err error) {
-	c := &containers{Server: s, engine: engine}
+	c := &containers{Server: s, engine: newMemory(engine)}
 	c.background, c.stop = context.WithCancel(context.Background())
 	if !s.config.RemoteEngine {
 		if c.logs, err = logs.New(filepath.Join(config.StateDir, "logs"), s.log); err != nil {
@@ -75,7 +75,7 @@ func (s *Server) EnableContainers(engine Workload, config ContainersConfig) (end
 	if c.stream, err = stream.Listen(config.Stream, sessions{c}); err != nil {
 		return nil, errors.Join(err, c.closeLogs())
 	}
-	s.containers = c
+	s.engine, s.containers = c.engine, c
 	return c.end, nil
 }
 

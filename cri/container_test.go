@@ -3,7 +3,6 @@
 package cri
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -43,17 +42,16 @@ func TestCreateContainerFailsAtEachStep(t *testing.T) {
 // A container that cannot be given all it was to have does not go on running.
 func TestStartIsUndone(t *testing.T) {
 	b, engine := newContainerBench(t)
-	id, err := b.create(b.mustRun(goodPod("web")), goodContainer("c"))
+	config := goodContainer("c")
+	// There is no process, and so no control group to write this to.
+	config.Linux = &runtimeapi.LinuxContainerConfig{Resources: &runtimeapi.LinuxContainerResources{
+		HugepageLimits: []*runtimeapi.HugepageLimit{{PageSize: "2MB", Limit: 1}}}}
+	id, err := b.create(b.mustRun(goodPod("web")), config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := b.server.containers.findContainer(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.engine.fail("inspect container", errInjected)
-	if err := b.server.containers.startContainer(t.Context(), w); !errors.Is(err, errInjected) {
-		t.Errorf("startContainer = %v", err)
+	if _, err := b.StartContainer(t.Context(), &runtimeapi.StartContainerRequest{ContainerId: id}); err == nil || !strings.Contains(err.Error(), "control group") {
+		t.Errorf("StartContainer = %v", err)
 	}
 	if c, _ := engine.get(id); c.State != docker.Exited {
 		t.Errorf("the container is %s", c.State)

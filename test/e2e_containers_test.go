@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,7 +62,7 @@ func importImage(t *testing.T) {
 	t.Cleanup(func() {
 		ctx, cancel := testContext()
 		defer cancel()
-		if id := strings.TrimSpace(output(t, ctx, "docker", "image", "ls", "--quiet", testImage)); id != "" {
+		if id := strings.TrimSpace(output(t, ctx, "docker", "image", "ls", "--quiet", strings.TrimPrefix(testImage, "docker.io/"))); id != "" {
 			output(t, ctx, "docker", "image", "rm", "--force", id)
 		}
 	})
@@ -309,13 +310,14 @@ func TestImages(t *testing.T) {
 		t.Fatalf("ImageStatus: %v, %v", found, err)
 	}
 	list, err := images.ListImages(t.Context(), &runtimeapi.ListImagesRequest{})
-	pinned := 0
+	pinned, here := 0, false
 	for _, image := range list.GetImages() {
 		if image.GetPinned() {
 			pinned++
 		}
+		here = here || slices.Contains(image.GetRepoTags(), testImage)
 	}
-	if err != nil || len(list.GetImages()) != 2 || pinned != 1 {
+	if err != nil || !here || pinned != 1 {
 		t.Errorf("ListImages: %v, %v", list, err)
 	}
 	usage, err := images.ImageFsInfo(t.Context(), &runtimeapi.ImageFsInfoRequest{})
