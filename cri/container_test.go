@@ -58,14 +58,16 @@ func TestStartIsUndone(t *testing.T) {
 	}
 }
 
+func security(s *runtimeapi.LinuxContainerSecurityContext) *runtimeapi.LinuxContainerConfig {
+	return &runtimeapi.LinuxContainerConfig{SecurityContext: s}
+}
+
+func mount(m *runtimeapi.Mount) []*runtimeapi.Mount { return []*runtimeapi.Mount{m} }
+
 // Each refusal names the field and has its code.
 func TestRefusedContainers(t *testing.T) {
 	b, _ := newContainerBench(t)
 	pod := b.mustRun(goodPod("web"))
-	security := func(s *runtimeapi.LinuxContainerSecurityContext) *runtimeapi.LinuxContainerConfig {
-		return &runtimeapi.LinuxContainerConfig{SecurityContext: s}
-	}
-	mount := func(m *runtimeapi.Mount) []*runtimeapi.Mount { return []*runtimeapi.Mount{m} }
 	for field, test := range map[string]struct {
 		code   codes.Code
 		change func(*runtimeapi.ContainerConfig)
