@@ -62,6 +62,9 @@ func (n *dockerNetwork) SetUpPod(ctx context.Context, id, _ string, _ podnet.Att
 	err = spec.Do(ctx, "docker", fmt.Sprintf("docker network connect %s %s", n.name, short(id)), func() error {
 		return n.engine.ConnectNetwork(ctx, n.name, id)
 	})
+	if errors.Is(err, docker.ErrNotFound) { // of the network, not of the sandbox
+		err = fmt.Errorf("no docker network %s: make it with docker network create %s, or name another with --docker-network", n.name, n.name)
+	}
 	if err != nil {
 		return podnet.Result{}, err
 	}

@@ -58,6 +58,9 @@ func (r *Range) complete() error {
 	if !r.First.IsValid() {
 		r.First = r.Subnet.Addr().Next()
 	} else if !r.contains(r.First) {
+		if r.Subnet.Contains(r.First) && r.Last.IsValid() {
+			return fmt.Errorf("RangeStart %s not in network %s up to RangeEnd %s", r.First, r.Subnet, r.Last)
+		}
 		return fmt.Errorf("RangeStart %s not in network %s", r.First, r.Subnet)
 	}
 	if !r.Last.IsValid() {

@@ -69,7 +69,7 @@ func (p Places) PluginFiles(build string, plugins []Plugin, conf []byte) (files 
 			}
 		}
 	}
-	return append(files, File{Path: filepath.Join(p.CNIConfDir, own), Mode: 0o644, Content: conf}), nil
+	return append(files, File{Path: filepath.Join(p.CNIConfDir, own), Mode: 0o644, Content: conf, Config: true}), nil
 }
 
 // DaemonFiles reads the daemon out of the build directory and writes its unit.

@@ -18,6 +18,10 @@ type File struct {
 	Path    string // absolute, as the installed machine will see it
 	Mode    fs.FileMode
 	Content []byte
+
+	// Config marks what is the administrator's to edit: an edited one stays, and
+	// is no error.
+	Config bool
 }
 
 // A Tree installs files so that they can be taken back exactly: it records, in a
@@ -35,11 +39,15 @@ type record struct {
 	Directories []string `json:"directories"` // made by Install, outer ones first
 }
 
+// ours tells whether a file of that checksum is as we installed it.
+func (e entry) ours(sum string) bool { return sum == e.SHA256 || e.Former != "" && sum == e.Former }
+
 // entry is one installed file.
 type entry struct {
 	Path   string `json:"path"`
 	SHA256 string `json:"sha256"`
-	Kept   string `json:"kept,omitempty"` // where the file that stood at Path lies now
+	Former string `json:"former,omitempty"` // checksum that an Install cut short may have left
+	Kept   string `json:"kept,omitempty"`   // where the file that stood at Path lies now
 }
 
 // Install puts the files in place, each atomically, and records them first, so
@@ -67,7 +75,11 @@ func (t Tree) install(rec *record, f File) error {
 	}
 	i := slices.IndexFunc(rec.Files, func(e entry) bool { return e.Path == f.Path })
 	switch {
-	case i >= 0 && current != "" && current != rec.Files[i].SHA256 && current != wanted:
+	case i >= 0 && current != "" && !rec.Files[i].ours(current) && current != wanted:
+		if f.Config {
+			say(t.Log, "left %s as it is: it was changed since it was installed", f.Path)
+			return nil
+		}
 		return errors.New("it was changed since it was installed: move it away, then install again")
 	case i < 0 && current == wanted:
 		say(t.Log, "%s is there already", f.Path)
@@ -79,7 +91,9 @@ func (t Tree) install(rec *record, f File) error {
 			rec.Files[i].Kept = f.Path + ".before-mascri"
 		}
 	}
-	rec.Files[i].SHA256 = wanted
+	if old := rec.Files[i].SHA256; old != wanted {
+		rec.Files[i].Former, rec.Files[i].SHA256 = old, wanted
+	}
 	if err := t.makeDirectories(rec, f.Path, t.Record); err != nil {
 		return err
 	}
@@ -146,7 +160,7 @@ func (t Tree) uninstall(e entry) error {
 	switch {
 	case err != nil:
 		return err
-	case current != "" && current != e.SHA256:
+	case current != "" && !e.ours(current):
 		say(t.Log, "left %s: it was changed since it was installed", e.Path)
 		if e.Kept != "" {
 			say(t.Log, "  what stood there before is %s", e.Kept)
