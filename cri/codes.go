@@ -53,6 +53,7 @@ var codeTable = []struct {
 	{docker.ErrConflict, codes.Aborted},
 	{docker.ErrUnsupported, codes.Unimplemented},
 	{podnet.ErrNoConfig, codes.Unavailable},
+	{podnet.ErrNoPlugin, codes.FailedPrecondition},
 }
 
 // cniCodes says the same of the errors that plugins answer.
@@ -60,6 +61,11 @@ var cniCodes = map[spec.Code]codes.Code{
 	spec.TryAgain:     codes.Unavailable,
 	spec.NotAvailable: codes.Unavailable,
 	spec.Exhausted:    codes.ResourceExhausted,
+	// The node's network configuration has to be mended first.
+	spec.IncompatibleVersion: codes.FailedPrecondition,
+	spec.UnsupportedField:    codes.FailedPrecondition,
+	spec.Decode:              codes.FailedPrecondition,
+	spec.InvalidConfig:       codes.FailedPrecondition,
 }
 
 // codeOf finds the gRPC code of an error; Unknown is the kubelet's word for

@@ -81,23 +81,23 @@ var refusals = map[string]refusal{
 	},
 	"a plugin that is not there": {
 		conflist: `{"cniVersion": "1.1.0", "name": "mascri", "plugins": [{"type": "no-such-plugin"}]}`,
-		code:     codes.Unknown, says: []string{"no-such-plugin"},
+		code:     codes.FailedPrecondition, says: []string{"no-such-plugin"},
 	},
 	"an IPAM plugin that is not there": {
 		conflist: `{"cniVersion": "1.1.0", "name": "mascri", "plugins": [{"type": "netplug", "ipam": {"type": "no-such-ipam"}}]}`,
-		code:     codes.Unknown, says: []string{"no-such-ipam"},
+		code:     codes.FailedPrecondition, says: []string{"no-such-ipam"},
 	},
 	"a bridge name that is too long": {
 		conflist: `{"cniVersion": "1.1.0", "name": "mascri", "plugins": [{"type": "netplug", "bridge": "a-name-of-more-than-15", "ipam": {"type": "ipam", "subnet": "10.22.0.0/24"}}]}`,
-		code:     codes.Unknown, says: []string{"a-name-of-more-than-15", "15"},
+		code:     codes.FailedPrecondition, says: []string{"a-name-of-more-than-15", "15"},
 	},
 	"a subnet with host bits": {
 		conflist: `{"cniVersion": "1.1.0", "name": "mascri", "plugins": [{"type": "netplug", "bridge": "mascri0", "ipam": {"type": "ipam", "subnet": "10.22.0.5/24"}}]}`,
-		code:     codes.Unknown, says: []string{"host bits", "10.22.0.0"},
+		code:     codes.FailedPrecondition, says: []string{"host bits", "10.22.0.0"},
 	},
 	"ranges that overlap": {
 		conflist: `{"cniVersion": "1.1.0", "name": "mascri", "plugins": [{"type": "netplug", "bridge": "mascri0", "ipam": {"type": "ipam", "ranges": [[{"subnet": "10.22.0.0/24"}], [{"subnet": "10.22.0.0/25"}]]}}]}`,
-		code:     codes.Unknown, says: []string{"overlap"},
+		code:     codes.FailedPrecondition, says: []string{"overlap"},
 	},
 }
 
