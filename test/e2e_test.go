@@ -90,6 +90,11 @@ func makeMachine(ctx context.Context) (*machine.Engine, error) {
 	if inheritedMounts, err = nsfsMounts(); err != nil {
 		return nil, err
 	}
+	// What lies below the new /run counts as well: an engine looks for the mount
+	// that a path is on, and takes the first. EINVAL: it was not a mount.
+	if err := shareRun(); err != nil && !errors.Is(err, unix.EINVAL) {
+		return nil, err
+	}
 	for _, dir := range ownDirectories {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, err
@@ -98,14 +103,22 @@ func makeMachine(ctx context.Context) (*machine.Engine, error) {
 			return nil, fmt.Errorf("mount tmpfs on %s: %w (needs CAP_SYS_ADMIN)", dir, err)
 		}
 	}
-	// As systemd has it; run-in-docker's mounts need it (mount_namespaces(7)).
-	if err := unix.Mount("", "/run", "", unix.MS_SHARED, ""); err != nil {
-		return nil, fmt.Errorf("mount --make-shared /run: %w", err)
+	if err := shareRun(); err != nil {
+		return nil, err
 	}
 	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("ip link set lo up: %w: %s", err, out)
 	}
 	return machine.StartEngine(ctx, os.Stderr)
+}
+
+// shareRun makes /run a shared mount, as systemd has it: run-in-docker's mounts
+// need that (mount_namespaces(7)).
+func shareRun() error {
+	if err := unix.Mount("", "/run", "", unix.MS_SHARED, ""); err != nil {
+		return fmt.Errorf("mount --make-shared /run: %w", err)
+	}
+	return nil
 }
 
 // program is the path of one of the programs under test.

@@ -31,6 +31,7 @@ var (
 		{"iptables", "iptables"},
 		{"conntrack", "conntrack"},
 		{"strace", "strace"},
+		{"busybox", "busybox-static"}, // what test containers run: no registry is asked
 		{"sysctl", "procps"},
 		{"docker", "docker-cli"}, // a package of its own since Debian 13; with docker.io before
 		{"gcc", "gcc libc6-dev"},
