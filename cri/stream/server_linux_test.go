@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+	"os/signal"
+	"syscall"
 )
 
 func TestExecOverSPDY(t *testing.T) {
@@ -145,6 +147,11 @@ func TestInvalidRequestsAreRefused(t *testing.T) {
 // The engine keeps a command running whose client is gone. A terminal's is hung
 // up, also when its output has ended already.
 func TestClientLeavingHangsUpItsTerminal(t *testing.T) {
+	// Under nohup(1) the commands would inherit that SIGHUP is ignored; what is
+	// handled here has its default again after execve(2).
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	engine := &localEngine{}
 	s := listen(t, Config{}, engine)
 	for i, script := range []string{"sleep %s; :", "exec >&- 2>&-; sleep %s; :"} {
