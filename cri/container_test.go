@@ -106,6 +106,7 @@ func TestRefusedContainers(t *testing.T) {
 			c.Linux = security(&runtimeapi.LinuxContainerSecurityContext{NamespaceOptions: &runtimeapi.NamespaceOption{UsernsOptions: &runtimeapi.UserNamespace{}}})
 		}},
 		"security_context.apparmor": {codes.Unimplemented, func(c *runtimeapi.ContainerConfig) {
+			//lint:ignore SA1019 older kubelets set nothing else
 			c.Linux = security(&runtimeapi.LinuxContainerSecurityContext{ApparmorProfile: "localhost/x"})
 		}},
 		"config.linux.resources.unified": {codes.Unimplemented, func(c *runtimeapi.ContainerConfig) {
@@ -137,6 +138,7 @@ func TestContainerFields(t *testing.T) {
 		SecurityContext: &runtimeapi.LinuxContainerSecurityContext{
 			RunAsUser: &runtimeapi.Int64Value{Value: 7}, RunAsGroup: &runtimeapi.Int64Value{Value: 8},
 			SupplementalGroupsPolicy: runtimeapi.SupplementalGroupsPolicy_Strict,
+			//lint:ignore SA1019 older kubelets set nothing else
 			SeccompProfilePath:       "unconfined",
 			NamespaceOptions:         &runtimeapi.NamespaceOption{Pid: runtimeapi.NamespaceMode_CONTAINER},
 		},
