@@ -139,8 +139,8 @@ func TestContainerFields(t *testing.T) {
 			RunAsUser: &runtimeapi.Int64Value{Value: 7}, RunAsGroup: &runtimeapi.Int64Value{Value: 8},
 			SupplementalGroupsPolicy: runtimeapi.SupplementalGroupsPolicy_Strict,
 			//lint:ignore SA1019 older kubelets set nothing else
-			SeccompProfilePath:       "unconfined",
-			NamespaceOptions:         &runtimeapi.NamespaceOption{Pid: runtimeapi.NamespaceMode_CONTAINER},
+			SeccompProfilePath: "unconfined",
+			NamespaceOptions:   &runtimeapi.NamespaceOption{Pid: runtimeapi.NamespaceMode_CONTAINER},
 		},
 	}
 	id, err := b.create(pod, config)
