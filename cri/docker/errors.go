@@ -59,7 +59,10 @@ func kindOf(err error) error {
 	switch {
 	case client.IsErrConnectionFailed(err):
 		return ErrUnavailable
-	case errdefs.IsNotFound(err):
+	case errdefs.IsNotFound(err),
+		// What Docker 20.10 answers, as code 500, about an image that another
+		// caller is just removing.
+		strings.Contains(err.Error(), "layer does not exist"):
 		return ErrNotFound
 	case errdefs.IsConflict(err):
 		// The engine has one code, 409, for "name in use" and "not running";
