@@ -43,9 +43,7 @@ const (
 // t.Run starts a new goroutine: call newLab in the subtest.
 func newLab(t *testing.T, impl implementation) *lab {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("plugins are processes of their own, which no race detector of this one sees")
-	}
+	skipShort(t)
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatalf("unshare the network namespace (needs root or `unshare -Urnm`): %v", err)
@@ -71,6 +69,13 @@ route add default via ` + nodeV6 + `
 .
 until ip link show uplink | grep -q 'state UP'; do sleep 0.01; done`)
 	return l
+}
+
+// skipShort ends a test that only waits for processes.
+func skipShort(t *testing.T) {
+	if testing.Short() {
+		t.Skip("plugins are processes of their own, which no race detector of this one sees")
+	}
 }
 
 // isolateFiles gives the thread mounts of its own: empty directories where
