@@ -21,22 +21,39 @@ func examples(t *testing.T, pattern string) []string {
 	return files
 }
 
-// TestExamplePods reads the example pods as crictl does, and strictly: a key
-// that the CRI does not have would be ignored there, and mislead here.
+// readExample reads an example as crictl does, and strictly: a key that the CRI
+// does not have would be ignored there, and mislead here.
+func readExample(t *testing.T, file string, config any) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(text)))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(config); err != nil {
+		t.Errorf("%s: %v", file, err)
+	}
+}
+
+// TestExamplePods reads the pods that crictl runp is given.
 func TestExamplePods(t *testing.T) {
 	for _, file := range examples(t, "pod-*.json") {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
 		var config runtimeapi.PodSandboxConfig
-		decoder := json.NewDecoder(strings.NewReader(string(text)))
-		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&config); err != nil {
-			t.Errorf("%s: %v", file, err)
-		}
+		readExample(t, file, &config)
 		if m := config.GetMetadata(); m.GetName() == "" || m.GetNamespace() == "" || m.GetUid() == "" {
 			t.Errorf("%s: metadata %v", file, m)
+		}
+	}
+}
+
+// TestExampleContainers reads the containers that crictl create is given.
+func TestExampleContainers(t *testing.T) {
+	for _, file := range examples(t, "container-*.json") {
+		var config runtimeapi.ContainerConfig
+		readExample(t, file, &config)
+		if config.GetMetadata().GetName() == "" || config.GetImage().GetImage() == "" {
+			t.Errorf("%s: metadata %v, image %v", file, config.GetMetadata(), config.GetImage())
 		}
 	}
 }
