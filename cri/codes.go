@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -52,20 +53,29 @@ var codeTable = []struct {
 	{docker.ErrNotRunning, codes.FailedPrecondition},
 	{docker.ErrConflict, codes.Aborted},
 	{docker.ErrUnsupported, codes.Unimplemented},
-	{podnet.ErrNoConfig, codes.Unavailable},
+	// To repeat the call helps nobody before the node's network is mended.
+	{podnet.ErrNoConfig, codes.FailedPrecondition},
+	{podnet.ErrBadConfig, codes.FailedPrecondition},
 	{podnet.ErrNoPlugin, codes.FailedPrecondition},
+	{podnet.ErrNoCapability, codes.FailedPrecondition},
+	{errNoDockerNetwork, codes.FailedPrecondition},
+	{syscall.ENOSPC, codes.ResourceExhausted},
 }
 
-// cniCodes says the same of the errors that plugins answer.
+// cniCodes says the same of the errors that plugins answer; whatever is not in
+// it is trouble inside the plugin, Internal.
 var cniCodes = map[spec.Code]codes.Code{
-	spec.TryAgain:     codes.Unavailable,
-	spec.NotAvailable: codes.Unavailable,
-	spec.Exhausted:    codes.ResourceExhausted,
-	// The node's network configuration has to be mended first.
+	spec.TryAgain:            codes.Unavailable,
+	spec.NotAvailable:        codes.Unavailable,
+	spec.LimitedConnectivity: codes.Unavailable,
+	spec.Exhausted:           codes.ResourceExhausted,
+	// The node's network configuration, or the pod's namespace, has to be
+	// mended first.
 	spec.IncompatibleVersion: codes.FailedPrecondition,
 	spec.UnsupportedField:    codes.FailedPrecondition,
 	spec.Decode:              codes.FailedPrecondition,
 	spec.InvalidConfig:       codes.FailedPrecondition,
+	spec.InvalidNetns:        codes.FailedPrecondition,
 }
 
 // codeOf finds the gRPC code of an error; Unknown is the kubelet's word for
@@ -75,7 +85,8 @@ func codeOf(err error) codes.Code {
 		return s.Code()
 	}
 	var field *fieldError
-	if errors.As(err, &field) {
+	var annotation *podnet.AnnotationError
+	if errors.As(err, &field) || errors.As(err, &annotation) {
 		return codes.InvalidArgument
 	}
 	for _, entry := range codeTable {
@@ -88,6 +99,7 @@ func codeOf(err error) codes.Code {
 		if code, ok := cniCodes[spec.Code(plugin.Code)]; ok {
 			return code
 		}
+		return codes.Internal
 	}
 	return codes.Unknown
 }

@@ -19,6 +19,7 @@ const noneNetwork = "none"
 // Engine.
 type NetworkEngine interface {
 	Engine
+	FindNetwork(ctx context.Context, network string) error
 	ConnectNetwork(ctx context.Context, network, id string) error
 	DisconnectNetwork(ctx context.Context, network, id string) error
 }
@@ -41,6 +42,9 @@ func NewDockerNetwork(engine NetworkEngine, name string) Network {
 // own network, which the pod is not on yet then.
 var errNoHostPorts = errors.New("host ports need the network mode cni")
 
+// errNoDockerNetwork: the engine has no network of the name that was given.
+var errNoDockerNetwork = errors.New("no such docker network")
+
 func (n *dockerNetwork) Prepare(_ context.Context, pod podnet.Pod) (podnet.Attachment, error) {
 	for i, port := range pod.Ports {
 		if port.HostPort > 0 {
@@ -62,13 +66,18 @@ func (n *dockerNetwork) SetUpPod(ctx context.Context, id, _ string, _ podnet.Att
 	err = spec.Do(ctx, "docker", fmt.Sprintf("docker network connect %s %s", n.name, short(id)), func() error {
 		return n.engine.ConnectNetwork(ctx, n.name, id)
 	})
-	if errors.Is(err, docker.ErrNotFound) { // of the network, not of the sandbox
-		err = fmt.Errorf("no docker network %s: make it with docker network create %s, or name another with --docker-network", n.name, n.name)
-	}
 	if err != nil {
-		return podnet.Result{}, err
+		return podnet.Result{}, n.explain(err) // the sandbox is there: it was just disconnected
 	}
 	return n.Result(ctx, id)
+}
+
+// explain says what to do where the network was not found.
+func (n *dockerNetwork) explain(err error) error {
+	if errors.Is(err, docker.ErrNotFound) {
+		return fmt.Errorf("%w: %s: make it with docker network create %s, or name another with --docker-network", errNoDockerNetwork, n.name, n.name)
+	}
+	return err
 }
 
 // Restore has nothing to do: Docker removes an endpoint with its container.
@@ -109,10 +118,9 @@ func (n *dockerNetwork) Result(ctx context.Context, id string) (podnet.Result, e
 	return podnet.Result{}, podnet.ErrNotAttached
 }
 
-// Status: the engine's networks work when the engine does.
+// Status: a network of the engine's works when it exists.
 func (n *dockerNetwork) Status(ctx context.Context) error {
-	_, err := n.engine.Version(ctx)
-	return err
+	return n.explain(n.engine.FindNetwork(ctx, n.name))
 }
 
 func (n *dockerNetwork) Describe(ctx context.Context) podnet.Report {

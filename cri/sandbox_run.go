@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
@@ -160,8 +161,12 @@ func (s *Server) ensureLogDirectory(pod pod) error {
 	if dir == "" || s.config.RemoteEngine {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("log_directory: %w", err)
+	err := os.MkdirAll(dir, 0o755)
+	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG) {
+		return &fieldError{"config.log_directory", err}
+	}
+	if err != nil {
+		return fmt.Errorf("make the log_directory: %w", err)
 	}
 	return nil
 }

@@ -51,6 +51,18 @@ var refusals = map[string]refusal{
 		change: hostPort(runtimeapi.Protocol_TCP, 70000, 80),
 		code:   codes.InvalidArgument, says: []string{"config.port_mappings[0].host_port", "70000"},
 	},
+	"an address that is none": {
+		change: annotation("mascri/ips", "10.22.0"),
+		code:   codes.InvalidArgument, says: []string{"mascri/ips", "10.22.0"},
+	},
+	"a hardware address that is none": {
+		change: annotation("mascri/mac", "02:00"),
+		code:   codes.InvalidArgument, says: []string{"mascri/mac", "02:00"},
+	},
+	"a bandwidth that is none": {
+		change: annotation("kubernetes.io/egress-bandwidth", "fast"),
+		code:   codes.InvalidArgument, says: []string{"kubernetes.io/egress-bandwidth", "fast"},
+	},
 	"a user namespace": {
 		change: func(c *runtimeapi.PodSandboxConfig) {
 			c.Linux.SecurityContext = &runtimeapi.LinuxSandboxSecurityContext{NamespaceOptions: &runtimeapi.NamespaceOption{
@@ -69,15 +81,15 @@ var refusals = map[string]refusal{
 		code: codes.InvalidArgument, says: []string{"no-such-runtime"},
 	},
 	"a configuration that is no JSON": {
-		conflist: "{", code: codes.Unknown, says: []string{"10-mascri.conflist"},
+		conflist: "{", code: codes.FailedPrecondition, says: []string{"10-mascri.conflist"},
 	},
 	"a path as a network name": {
 		conflist: `{"cniVersion": "1.1.0", "name": "../../etc", "plugins": [{"type": "netplug"}]}`,
-		code:     codes.Unknown, says: []string{"10-mascri.conflist", "../../etc"},
+		code:     codes.FailedPrecondition, says: []string{"10-mascri.conflist", "../../etc"},
 	},
 	"a version from the future": {
 		conflist: `{"cniVersion": "9.9.9", "name": "mascri", "plugins": [{"type": "netplug"}]}`,
-		code:     codes.Unknown, says: []string{"9.9.9"},
+		code:     codes.FailedPrecondition, says: []string{"9.9.9"},
 	},
 	"a plugin that is not there": {
 		conflist: `{"cniVersion": "1.1.0", "name": "mascri", "plugins": [{"type": "no-such-plugin"}]}`,
@@ -99,6 +111,11 @@ var refusals = map[string]refusal{
 		conflist: `{"cniVersion": "1.1.0", "name": "mascri", "plugins": [{"type": "netplug", "bridge": "mascri0", "ipam": {"type": "ipam", "ranges": [[{"subnet": "10.22.0.0/24"}], [{"subnet": "10.22.0.0/25"}]]}}]}`,
 		code:     codes.FailedPrecondition, says: []string{"overlap"},
 	},
+}
+
+// annotation is a change for podConfig.
+func annotation(key, value string) func(*runtimeapi.PodSandboxConfig) {
+	return func(c *runtimeapi.PodSandboxConfig) { c.Annotations = map[string]string{key: value} }
 }
 
 // TestRefusals asks for each of them, and demands that nothing is left of it.

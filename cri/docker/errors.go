@@ -2,6 +2,7 @@ package docker
 
 import (
 	"errors"
+	"io"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -57,7 +58,8 @@ func classify(err error) error {
 
 func kindOf(err error) error {
 	switch {
-	case client.IsErrConnectionFailed(err):
+	case client.IsErrConnectionFailed(err),
+		errors.Is(err, io.ErrUnexpectedEOF): // it ended in the middle of an answer
 		return ErrUnavailable
 	case errdefs.IsNotFound(err),
 		// What Docker 20.10 answers, as code 500, about an image that another

@@ -7,6 +7,15 @@ import (
 	"github.com/docker/docker/api/types/network"
 )
 
+// FindNetwork looks for one of the engine's own networks, by name or ID.
+// ErrNotFound: there is none.
+func (e *Engine) FindNetwork(ctx context.Context, networkName string) error {
+	return e.call(ctx, "inspect network", networkName, func(ctx context.Context) error {
+		_, err := e.client.NetworkInspect(ctx, networkName, network.InspectOptions{})
+		return err
+	})
+}
+
 // ConnectNetwork attaches a running sandbox to one of the engine's own
 // networks, by name or ID: the fallback where CNI plugins cannot reach the
 // sandbox's network namespace. The addresses it got are in Container.Endpoints.

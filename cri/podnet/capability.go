@@ -2,6 +2,7 @@ package podnet
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/big"
@@ -27,6 +28,21 @@ const (
 // podAnnotations is containerd's name for passing a pod's annotations on; it
 // has become a convention.
 const podAnnotations = "io.kubernetes.cri.pod-annotations"
+
+// AnnotationError is an annotation that cannot be read, whatever the network.
+type AnnotationError struct {
+	Annotation string
+	err        error
+}
+
+func (e *AnnotationError) Error() string { return "annotation " + e.Annotation + ": " + e.err.Error() }
+
+// Unwrap gives what is wrong with the value.
+func (e *AnnotationError) Unwrap() error { return e.err }
+
+// ErrNoCapability says that the pod's network cannot do what an annotation asks
+// for.
+var ErrNoCapability = errors.New("the network lacks a capability")
 
 // capabilitiesFor collects what the network declares and the pod or the node
 // has (CONVENTIONS.md of the CNI project, "Well-known Capabilities"). An
@@ -66,7 +82,7 @@ func capabilitiesFor(network Network, pod Pod, podCIDRs []netip.Prefix) (map[str
 		case o.given && declared:
 			capabilities[o.name] = o.value
 		case o.given && o.asked != "":
-			return nil, fmt.Errorf("annotation %s: network %s (%s) does not declare the capability %q", o.asked, network.Name, network.Source, o.name)
+			return nil, fmt.Errorf("annotation %s: %w: network %s (%s) does not declare %q", o.asked, ErrNoCapability, network.Name, network.Source, o.name)
 		}
 	}
 	return plain(capabilities)
@@ -135,7 +151,7 @@ func bandwidthOf(annotations map[string]string) (*bandwidth, error) {
 		}
 		rate, err := parseRate(text)
 		if err != nil {
-			return nil, fmt.Errorf("annotation %s: %w", limit.annotation, err)
+			return nil, &AnnotationError{limit.annotation, err}
 		}
 		*limit.rate, *limit.burst = rate, unlimitedBurst
 	}
@@ -178,7 +194,7 @@ func ipsOf(annotations map[string]string) ([]string, error) {
 		ip = strings.TrimSpace(ip)
 		_, prefixErr := netip.ParsePrefix(ip)
 		if _, err := netip.ParseAddr(ip); err != nil && prefixErr != nil {
-			return nil, fmt.Errorf("annotation %s: %q is neither an address nor ADDRESS/BITS", AnnotationIPs, ip)
+			return nil, &AnnotationError{AnnotationIPs, fmt.Errorf("%q is neither an address nor ADDRESS/BITS", ip)}
 		}
 		ips = append(ips, ip)
 	}
@@ -192,7 +208,7 @@ func macOf(annotations map[string]string) (string, error) {
 	}
 	mac, err := net.ParseMAC(text)
 	if err != nil || len(mac) != 6 {
-		return "", fmt.Errorf("annotation %s: %q is no Ethernet address such as 02:00:0a:16:00:07", AnnotationMAC, text)
+		return "", &AnnotationError{AnnotationMAC, fmt.Errorf("%q is no Ethernet address such as 02:00:0a:16:00:07", text)}
 	}
 	return mac.String(), nil
 }

@@ -21,6 +21,10 @@ var configExtensions = []string{".conflist", ".conf", ".json"}
 // a network's.
 var ErrNoConfig = errors.New("no CNI configuration")
 
+// ErrBadConfig says that there is a configuration, or a template of one, that
+// gives no network: it has to be mended on the node.
+var ErrBadConfig = errors.New("unusable CNI configuration")
+
 // BrokenFile is a file of the configuration directory that had to be skipped.
 type BrokenFile struct {
 	Path string
@@ -35,14 +39,17 @@ func (b BrokenFile) Unwrap() error { return b.Err }
 // Choose returns the network that a pod created now is put on: that of the
 // first valid file in dir, in lexical order; where there is no file at all, the
 // template's (see DefaultConflist), unless that is "". It also returns the
-// broken files that it passed on the way.
+// broken files that it passed on the way. The error is ErrNoConfig or
+// ErrBadConfig.
 func Choose(dir, template string, podCIDRs []netip.Prefix) (Network, []BrokenFile, error) {
 	network, broken, err := readConfDir(dir)
-	if !errors.Is(err, ErrNoConfig) || template == "" {
-		return network, broken, err
+	if errors.Is(err, ErrNoConfig) && template != "" {
+		network, err = FromTemplate(template, podCIDRs)
 	}
-	network, err = FromTemplate(template, podCIDRs)
-	return network, nil, err
+	if err != nil && !errors.Is(err, ErrNoConfig) {
+		err = fmt.Errorf("%w: %w", ErrBadConfig, err)
+	}
+	return network, broken, err
 }
 
 // FromTemplate makes a network of a template, such as BuiltinTemplate, and the
