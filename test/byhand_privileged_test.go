@@ -38,6 +38,11 @@ func chapter(t *testing.T, name string) (text string, blocks []string) {
 	return string(content), blocks
 }
 
+// The main thread is kept out of it (runtime.LockOSThread, about init). The
+// runtime cannot end that one, so a test that ran on it would leave its namespaces
+// as those that /proc/self shows.
+func init() { runtime.LockOSThread() }
+
 // enterNamespaces moves the test's goroutine to network and mount namespaces of
 // its own. Its thread is never unlocked: the runtime ends it, and them, with the
 // test.
