@@ -54,6 +54,12 @@ func allocate(c Config, s situation) ([]Lease, error) {
 	return leases, nil
 }
 
+// allocateFirst chooses as the very first ADD of the network would.
+func allocateFirst(c Config) ([]Lease, error) {
+	nothing := func(int) netip.Addr { return netip.Addr{} }
+	return allocate(c, situation{last: nothing, used: newUsedSet(nothingUsed)})
+}
+
 // assign gives each set the first request that lies in it. Of two sources
 // that want different addresses of one set the stronger wins; two wishes of
 // one source, or one outside all sets, are left over. host-local uses all that

@@ -67,6 +67,9 @@ func ParseConfig(config []byte, args spec.Args) (Config, error) {
 		return Config{}, err
 	}
 	c := Config{Network: raw.Name, DataDir: dataDir(raw.IPAM.DataDir), ResolvConf: raw.IPAM.ResolvConf, Routes: raw.IPAM.Routes}
+	if err := checkDataDir(c.DataDir); err != nil {
+		return Config{}, err
+	}
 	for i, route := range c.Routes {
 		if route == nil {
 			return Config{}, spec.Errorf(spec.InvalidConfig, "ipam.routes[%d] is null: give a destination as {\"dst\": \"0.0.0.0/0\"}", i)
@@ -103,6 +106,15 @@ func dataDir(configured string) string {
 		return defaultDataDir
 	}
 	return filepath.Clean(configured)
+}
+
+// checkDataDir refuses a relative directory: it would be another one for each
+// working directory that a runtime may have, and so would the leases in it.
+func checkDataDir(dir string) error {
+	if !filepath.IsAbs(dir) {
+		return spec.Errorf(spec.InvalidConfig, "ipam.dataDir %q is relative: give an absolute path, such as %s", dir, defaultDataDir)
+	}
+	return nil
 }
 
 // noRanges is its own value because STATUS lives with it: the runtime may give
@@ -213,9 +225,19 @@ func checkArgs(args spec.Args) error {
 	return nil
 }
 
+// withoutRanges is a configuration whose ranges come with ADD only.
+func withoutRanges(r *spec.Request) (Config, error) {
+	dir, err := parseRelease(r.Config)
+	if err != nil {
+		return Config{}, err
+	}
+	return Config{Network: r.Name, DataDir: dir}, nil
+}
+
 // parseRelease reads what giving addresses back needs, the directory, and
 // forgives everything else: a lease must not stay because a range was since
-// edited into nonsense. The one fault it reports, as host-local does, is that
+// edited into nonsense. A relative directory is that of the working directory,
+// where host-local may have leases of this network. The one fault it reports, as host-local does, is that
 // of checkFamilies: nothing can have been leased under such a configuration.
 func parseRelease(config []byte) (string, error) {
 	if raw, err := decode(config); err == nil {

@@ -37,7 +37,7 @@ func TestRanges(t *testing.T) {
 		{"/31", `{"subnet":"10.1.2.0/31"}`, "", 7, "Network 10.1.2.0/31 too small to allocate from"},
 		{"/32", `{"subnet":"10.1.2.0/32"}`, "", 7, "too small to allocate from"},
 		{"/127", `{"subnet":"fd00::/127"}`, "", 7, "too small to allocate from"},
-		{"host bits", `{"subnet":"10.1.2.9/24"}`, "", 7, "Network has host bits set. For a subnet mask of length 24 the network address is 10.1.2.0"},
+		{"host bits", `{"subnet":"10.1.2.9/24"}`, "", 7, "Network has host bits set. For a subnet mask of length 24 the network address is 10.1.2.0: write 10.1.2.0/24 for 10.1.2.9/24"},
 		{"mapped subnet", `{"subnet":"::ffff:10.1.2.0/120"}`, "", 7, "version mismatch"},
 		{"no CIDR", `{"subnet":"10.1.2.0"}`, "", 7, "invalid CIDR address"},
 		{"zone", `{"subnet":"fd00::/64","gateway":"fe80::1%eth0"}`, "", 7, "gateway: invalid IP address"},

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -100,6 +101,38 @@ func makeDir(path string, mode fs.FileMode) error {
 	}
 	beforeChange()
 	return os.MkdirAll(path, mode)
+}
+
+// makeDirs makes the directory and those above it, readable to others, and
+// lists what was not there, the outermost first.
+func makeDirs(path string) (made []string, err error) {
+	beforeChange()
+	err = os.Mkdir(path, 0o755)
+	if errors.Is(err, fs.ErrNotExist) && path != filepath.Dir(path) {
+		if made, err = makeDirs(filepath.Dir(path)); err != nil {
+			return made, err
+		}
+		err = os.Mkdir(path, 0o755)
+	}
+	if err == nil {
+		return append(made, path), nil
+	}
+	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+		return made, nil
+	}
+	return made, err
+}
+
+// removeDirs takes back what makeDirs made, as far as nobody uses it.
+func removeDirs(made []string) error {
+	var errs []error
+	for _, dir := range slices.Backward(made) {
+		beforeChange()
+		if err := os.Remove(dir); !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func makeLink(from, to string) error {

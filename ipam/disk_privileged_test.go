@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -26,11 +27,12 @@ func mount(t *testing.T, options string) *node {
 		t.Fatal(err)
 	}
 	n := newNode(t, `"subnet":"10.1.2.0/24"`)
-	if err := unix.Mount("tmpfs", n.dir, "tmpfs", 0, options); err != nil {
+	dir := n.dir
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { // the thread is still this one
-		if err := unix.Unmount(n.dir, unix.MNT_DETACH); err != nil {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 			t.Error(err)
 		}
 	})
@@ -75,6 +77,24 @@ func TestFullDisk(t *testing.T) {
 	n.must("ADD", "c2")
 	n.must("DEL", "c2")
 	n.consistent()
+}
+
+// TestFirstAddOnFullDisk: whichever file of the first ADD finds no inode, none
+// of the others is left.
+func TestFirstAddOnFullDisk(t *testing.T) {
+	for inodes := 2; ; inodes++ { // the root is one
+		n := mount(t, "nr_inodes="+strconv.Itoa(inodes))
+		n.dir = filepath.Join(n.dir, "cni", "networks")
+		if a := n.run("ADD", "c1"); a.Code == 0 {
+			return
+		} else if a.Code != spec.Store || !strings.Contains(a.Msg, "free space or inodes") {
+			t.Fatalf("%d inodes: code %d: %s", inodes, a.Code, a.Msg)
+		}
+		n.nothingMade()
+		if inodes == 40 {
+			t.Fatal("40 inodes are not enough")
+		}
+	}
 }
 
 func TestReleaseOnFullDisk(t *testing.T) {

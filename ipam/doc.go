@@ -6,9 +6,9 @@
 // Read it in this order: verbs.go (what ADD, DEL, CHECK, GC and STATUS do),
 // config.go and ranges.go (JSON to checked values, once), allocate.go (which
 // address: a pure function), used.go (the set it searches), store.go (the
-// files), change.go (how they change), index.go and rebuild.go (why 60,000
-// leases cost what one does, and how that survives other writers, crashes and
-// reboots), lock.go, boot.go, disk.go.
+// files), open.go (when their directory is made), change.go (how they change),
+// index.go and rebuild.go (why 60,000 leases cost what one does, and how that
+// survives other writers, crashes and reboots), lock.go, boot.go, disk.go.
 //
 // Rules that hold everywhere: one lock from the first look to the last write
 // of a command; a failed ADD leaves nothing and releases nothing that it did

@@ -20,7 +20,8 @@ import (
 var lockTimeout = 15 * time.Second
 
 // acquire takes the network's lock: flock(2) on the file that host-local
-// locks too. The kernel frees it when the process ends, however it ends.
+// locks too. The kernel frees it when the process ends, however it ends. The
+// error is fs.ErrNotExist where the network has no directory, or none any more.
 func acquire(ctx context.Context, path string) (*os.File, error) {
 	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
@@ -35,8 +36,8 @@ func acquire(ctx context.Context, path string) (*os.File, error) {
 		if same(file, path) {
 			return file, nil
 		}
-		// The directory was removed and made anew while we waited: what we
-		// hold is the lock of nothing.
+		// The directory was removed while we waited, and perhaps made anew:
+		// what we hold is the lock of nothing.
 		file.Close()
 	}
 }

@@ -147,6 +147,24 @@ func (n *node) holds(want ...string) {
 	}
 }
 
+// tree wants exactly these files and directories in the data directory.
+func (n *node) tree(want ...string) {
+	n.t.Helper()
+	found := []string{}
+	err := filepath.WalkDir(n.dir, func(path string, _ fs.DirEntry, err error) error {
+		if path != n.dir && err == nil {
+			found = append(found, strings.TrimPrefix(path, n.dir+"/"))
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		n.t.Fatal(err)
+	}
+	if !slices.Equal(found, want) && len(found)+len(want) > 0 {
+		n.t.Fatalf("the data directory holds %q, want %q", found, want)
+	}
+}
+
 // valid sets GC's list.
 func (n *node) valid(owners ...string) {
 	list := []spec.Attachment{}
@@ -168,6 +186,10 @@ func (n *node) consistent() {
 	s, err := openStore(context.Background(), n.dir, "net")
 	if err != nil {
 		n.t.Fatal(err)
+	}
+	if s == nil { // the network has no directory: then it has no index either
+		n.tree()
+		return
 	}
 	defer s.Close()
 	if !s.index.sealed() || s.indexErr != nil {

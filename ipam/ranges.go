@@ -88,7 +88,7 @@ func parseSubnet(text string) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("Network %s too small to allocate from", subnet)
 	case subnet != subnet.Masked():
 		//lint:ignore ST1005 the reference's text, which users search for
-		return netip.Prefix{}, fmt.Errorf("Network has host bits set. For a subnet mask of length %d the network address is %s", subnet.Bits(), subnet.Masked().Addr())
+		return netip.Prefix{}, fmt.Errorf("Network has host bits set. For a subnet mask of length %d the network address is %s: write %s for %s", subnet.Bits(), subnet.Masked().Addr(), subnet.Masked(), subnet)
 	}
 	return subnet, nil
 }

@@ -2,7 +2,6 @@ package ipam
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +14,7 @@ import (
 	"github.com/mascri/mascri/spec"
 )
 
-// A store is a network's leases on disk, locked from openStore to Close. The
+// A store is a network's leases on disk, locked while it is open (open.go). The
 // files are host-local's, so that a node can change plugins in flight:
 //
 //	DATADIR/NETWORK/10.22.0.5           CONTAINERID \r\n IFNAME, or the ID alone (old)
@@ -30,7 +29,8 @@ type store struct {
 	lock     *os.File
 	index    index
 	known    holdings
-	indexErr error // why the index cannot be used, nil = it can
+	indexErr error    // why the index cannot be used, nil = it can
+	made     []string // the directories that this command made, the outermost first
 }
 
 // holdings is what is known of the leases: from the index, or from all files.
@@ -39,52 +39,22 @@ type holdings struct {
 	used    *usedSet
 }
 
-// openStore makes the network's directory where there is none, waits for its
-// lock (code 11 when somebody keeps it) and removes leases of former boots.
-func openStore(ctx context.Context, dataDir, network string) (*store, error) {
-	s := &store{dir: filepath.Join(dataDir, network)}
-	// Others may read: host-local's mode, and tools list the leases.
-	if err := makeDir(s.dir, 0o755); err != nil {
-		return nil, storeError("make the lease directory", err)
-	}
-	lock, err := acquire(ctx, filepath.Join(s.dir, "lock"))
-	if err != nil {
-		return nil, storeError("lock network "+network, err)
-	}
-	s.lock = lock
-	s.index = index{dir: filepath.Join(dataDir, privateDir, network), leases: s.dir, boot: currentBoot(s.dir)}
-	if err := s.load(); err != nil {
-		return nil, errors.Join(storeError("read the leases of network "+network, err), s.Close())
-	}
-	return s, nil
-}
-
-// Close lets go of the lock.
-func (s *store) Close() error { return s.lock.Close() }
-
-func (s *store) load() error {
-	if s.index.bootKnown() && s.index.sealed() {
-		s.known = holdings{s.index.ownedBy, newUsedSet(s.index.chunk)}
-		return nil
-	}
-	if !s.index.bootKnown() {
-		if err := s.index.reclaim(); err != nil {
-			return err
-		}
-	}
-	return s.reload()
-}
-
 // reload reads every lease and makes the index anew. On a full disk the index
 // may not come about: then this command works from what it has read.
 func (s *store) reload() error {
-	all, err := s.scan()
+	all, err := s.read()
 	if err != nil {
 		return err
 	}
-	s.known = holdings{func(key string) ([]netip.Addr, error) { return all.owners[key], nil }, all.used}
 	s.indexErr = s.index.rebuild(all)
 	return nil
+}
+
+// read reads every lease and leaves the index as it is.
+func (s *store) read() (leases, error) {
+	all, err := s.scan()
+	s.known = holdings{func(key string) ([]netip.Addr, error) { return all.owners[key], nil }, all.used}
+	return all, err
 }
 
 // leases is the outcome of reading every file.

@@ -304,3 +304,30 @@ func TestStuckLock(t *testing.T) {
 	}
 	n.must("DEL", "c1")
 }
+
+// waitForLock waits until so many wait for the lock (proc_locks(5): "->").
+func waitForLock(t *testing.T, path string, count int) {
+	t.Helper()
+	info, err := os.Stat(path)
+	stat, ok := sysStat(info)
+	if err != nil || !ok {
+		t.Fatal(err)
+	}
+	inode := ":" + strconv.FormatUint(stat.Ino, 10) + " "
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		locks, err := os.ReadFile("/proc/locks")
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting := 0
+		for line := range strings.Lines(string(locks)) {
+			if strings.Contains(line, "-> FLOCK") && strings.Contains(line, inode) {
+				waiting++
+			}
+		}
+		if waiting == count {
+			return
+		}
+	}
+	t.Fatalf("never %d wait for %s", count, path)
+}

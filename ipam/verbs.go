@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
 
@@ -40,18 +39,35 @@ func Add(ctx context.Context, r *spec.Request) (*current.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := openStore(ctx, config.DataDir, config.Network)
+	s, err := openForLease(ctx, config)
 	if err != nil {
 		return nil, err
 	}
 	defer s.finish(r)
 	chosen, err := lease(ctx, s, config, r.Attachment())
 	if err != nil {
+		if undo := s.unmake(); undo != nil {
+			r.Logf("ipam: remove the directories that the failed ADD made for network %q: %v", r.Name, undo)
+		}
 		return nil, err
 	}
 	result := resultOf(config, chosen)
 	result.DNS = dns
 	return result, nil
+}
+
+// openForLease makes the store of a network that has none, unless the request
+// cannot be met even there: a refused ADD leaves no directory, and so never has
+// to remove one that others may be waiting in.
+func openForLease(ctx context.Context, config Config) (*store, error) {
+	s, err := openStore(ctx, config.DataDir, config.Network)
+	if s != nil || err != nil {
+		return s, err
+	}
+	if _, err := allocateFirst(config); err != nil {
+		return nil, err
+	}
+	return makeStore(ctx, config.DataDir, config.Network)
 }
 
 // lease chooses and writes.
@@ -118,15 +134,12 @@ func Del(ctx context.Context, r *spec.Request) error {
 	return s.release(ctx, key, held)
 }
 
-// openForRelease opens the store unless the network never had one: then it is
-// nil, as there is nothing to release and no reason to make a directory.
+// openForRelease opens the store; nil where the network never had one, as
+// there is nothing to release then.
 func openForRelease(ctx context.Context, r *spec.Request) (*store, error) {
 	dataDir, err := parseRelease(r.Config)
 	if err != nil {
 		return nil, err
-	}
-	if _, err := os.Stat(filepath.Join(dataDir, r.Name)); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
 	}
 	return openStore(ctx, dataDir, r.Name)
 }
@@ -138,7 +151,7 @@ func Check(ctx context.Context, r *spec.Request) error {
 	if err != nil {
 		return err
 	}
-	s, err := openStore(ctx, config.DataDir, config.Network)
+	s, err := viewStore(ctx, config.DataDir, config.Network)
 	if err != nil {
 		return err
 	}
@@ -196,13 +209,12 @@ func GC(ctx context.Context, r *spec.Request) error {
 func Status(ctx context.Context, r *spec.Request) error {
 	config, err := ParseConfig(r.Config, nil)
 	if errors.Is(err, noRanges) {
-		config.Network = r.Name
-		config.DataDir, err = parseRelease(r.Config)
+		config, err = withoutRanges(r)
 	}
 	if err != nil {
 		return err
 	}
-	s, err := openStore(ctx, config.DataDir, config.Network)
+	s, err := viewStore(ctx, config.DataDir, config.Network)
 	if spec.CodeOf(err) == spec.TryAgain {
 		return err
 	}
@@ -210,7 +222,7 @@ func Status(ctx context.Context, r *spec.Request) error {
 		return spec.Errorf(spec.NotAvailable, "%w", err)
 	}
 	defer s.finish(r)
-	if err := s.writable(); err != nil {
+	if err := writable(s.dir); err != nil {
 		return spec.Errorf(spec.NotAvailable, "%w", storeError("write to the lease directory", err))
 	}
 	for i, set := range config.Sets {
@@ -221,23 +233,19 @@ func Status(ctx context.Context, r *spec.Request) error {
 	return nil
 }
 
-// writable tries to write a file, beside the leases so that it disturbs none.
-func (s *store) writable() error {
-	const write = 2 // W_OK of access(2)
-	if err := syscall.Access(s.dir, write); err != nil {
-		return &fs.PathError{Op: "write to", Path: s.dir, Err: err}
+// writable tells whether leases can be made in the directory or, where it is
+// not there yet, in the one that it would be made in.
+func writable(dir string) error {
+	for {
+		_, err := os.Stat(dir)
+		if err == nil {
+			return tryToWrite(dir)
+		}
+		if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			return err
+		}
+		dir = filepath.Dir(dir)
 	}
-	if err := makeDir(s.index.dir, 0o700); err != nil {
-		return err
-	}
-	probe := s.index.temporary()
-	if err := removeFile(probe); err != nil { // a killed command's
-		return err
-	}
-	if err := createFile(probe, []byte("probe")); err != nil {
-		return err
-	}
-	return removeFile(probe)
 }
 
 // Preview is what an ADD with this configuration would return if no address
@@ -248,8 +256,7 @@ func Preview(config []byte, args spec.Args) (*current.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	nobody := func(int) netip.Addr { return netip.Addr{} }
-	chosen, err := allocate(c, situation{last: nobody, used: newUsedSet(nothingUsed)})
+	chosen, err := allocateFirst(c)
 	if err != nil {
 		return nil, err
 	}

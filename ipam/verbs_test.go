@@ -96,16 +96,6 @@ func TestDelNeedsLittle(t *testing.T) {
 	n.holds()
 }
 
-func TestDelMakesNothing(t *testing.T) {
-	n := newNode(t, dualStack)
-	n.must("DEL", "c1")
-	n.valid()
-	n.must("GC", "")
-	if entries, err := os.ReadDir(n.dir); err != nil || len(entries) > 0 {
-		t.Errorf("DEL and GC of an unknown network make %v %v", entries, err)
-	}
-}
-
 func TestOldLeases(t *testing.T) {
 	n := newNode(t, `"subnet":"10.1.2.0/24"`)
 	n.write("10.1.2.7", "c1\n")

@@ -74,8 +74,14 @@ var accepted = []acceptance{
 	{
 		subject: failures, name: at(`after the failed ADD/file leases(/lab/last_reserved_ip\.0)?`), theirs: "present", values: "absent",
 		reference: "A failed ADD may leave the lease directory, or move `last_reserved_ip` on.",
-		ours:      "Both are as before.",
+		ours:      "Both are as before. The directory is made for the first lease, not by CHECK, DEL, GC or STATUS.",
 		why:       "A request that cannot be met costs no address of the round.",
+	},
+	{
+		subject: failures, test: "TestRelativeDirectory",
+		reference: "A relative `dataDir` is taken from the working directory of the runtime.",
+		ours:      "ADD, CHECK and STATUS refuse it, with code 7; DEL and GC look for leases there.",
+		why:       "Started from another directory, the same network would hand its addresses out again. What was leased there can still be given back.",
 	},
 	{
 		subject: failures, scenario: at(`loopback with a foreign address`), name: at(`after the failed ADD/pod 1/link lo/.*`),

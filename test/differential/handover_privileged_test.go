@@ -152,3 +152,25 @@ func TestLeasesInterleave(t *testing.T) {
 	}
 	l.clean()
 }
+
+// TestRelativeDirectory: the reference takes it, ours refuses it and gives back
+// what the reference leased there.
+func TestRelativeDirectory(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, reference)
+	netns := l.pod()
+	plugin := l.object(`{"cniVersion":"1.0.0","name":"lab","type":"host-local","ipam":{"dataDir":"leases","subnet":"10.88.0.0/24"}}`)
+	c := call{command: "ADD", id: "pod-one", netns: netns, plugin: plugin}
+	if a := l.execute(c); a.exit != 0 || !strings.Contains(l.attached(), "/leases/lab/10.88.0.2") {
+		t.Fatalf("the reference's ADD: %s\n%s", a.stdout, l.attached())
+	}
+	l.implementation = ours
+	if a := l.execute(call{command: "ADD", id: "pod-two", netns: netns, plugin: plugin}); a.exit == 0 || !strings.Contains(a.stdout, `ipam.dataDir \"leases\" is relative`) {
+		t.Errorf("our ADD: %s", a.stdout)
+	}
+	c.command = "DEL"
+	if a := l.execute(c); a.exit != 0 {
+		t.Errorf("our DEL: %s", a.stdout)
+	}
+	l.clean()
+}

@@ -178,6 +178,7 @@ func (l *lab) execute(c call) answer {
 	defer cancel()
 	name, _ := c.plugin["type"].(string)
 	cmd := exec.CommandContext(ctx, filepath.Join(l.bin, name))
+	cmd.Dir = l.data // for paths that are relative
 	cmd.Env = append(os.Environ(), "CNI_COMMAND="+c.command, "CNI_CONTAINERID="+c.id, "CNI_NETNS="+c.netns,
 		"CNI_IFNAME="+c.ifname, "CNI_PATH="+l.bin, "CNI_ARGS="+c.args)
 	var stdout, stderr bytes.Buffer
