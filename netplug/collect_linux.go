@@ -22,7 +22,7 @@ func (k *kernel) collectLinks(network string, valid []spec.Attachment) error {
 	var errs []error
 	for _, link := range links {
 		if stale(network, link, keep) {
-			errs = append(errs, k.deleteHostLink(link.Attrs().Name))
+			errs = append(errs, k.removeHostLink(link.Attrs().Name))
 		}
 	}
 	return errors.Join(errs...)

@@ -87,7 +87,7 @@ func (k *kernel) refuseExisting(cfg Config) error {
 	if !isNotFound(err) {
 		return spec.Errorf(spec.Kernel, "look up %s in %s: %w", cfg.Attachment.IfName, cfg.Netns, err)
 	}
-	return k.deleteHostLink(hostEnd(cfg.Network, cfg.Attachment))
+	return k.removeHostLink(hostEnd(cfg.Network, cfg.Attachment))
 }
 
 // refuseBridge ends an ADD whose bridge cannot be had before an address is
@@ -121,9 +121,10 @@ func del(ctx context.Context, r *spec.Request) error {
 	return detach(ctx, k, r, cfg)
 }
 
-// detach undoes the Pod steps of an ADD, as far as they got, and then gives the
+// detach undoes the Pod steps of an ADD, as far as they got, and gives the
 // address back: while the old link exists, no other pod may have it. The packet
-// filter is cleaned while the kernel takes its time over the link.
+// filter is cleaned, and the address released, while the kernel takes its time
+// over the link.
 func detach(ctx context.Context, k *kernel, r *spec.Request, cfg Config) error {
 	filtered := make(chan error, 1)
 	conn, err := k.packetFilter()
@@ -137,51 +138,15 @@ func detach(ctx context.Context, k *kernel, r *spec.Request, cfg Config) error {
 		}()
 	}
 	host := hostEnd(cfg.Network, cfg.Attachment)
-	linkErr := spec.Do(ctx, "netplug", "ip link del "+host, func() error {
-		return errors.Join(k.deleteHostLink(host), k.deletePodLink(cfg))
+	var going removal
+	linkErr := spec.Do(ctx, "netplug", "ip link del "+host, func() (err error) {
+		going, err = k.startRemoving(host)
+		return errors.Join(err, k.removePodLink(cfg))
 	})
-	filterErr := <-filtered
-	if linkErr != nil {
-		return errors.Join(linkErr, filterErr)
+	if linkErr == nil {
+		linkErr = release(ctx, r, cfg)
 	}
-	return errors.Join(filterErr, release(ctx, r, cfg))
-}
-
-// deleteHostLink deletes the host's end, and with it the pod's.
-func (k *kernel) deleteHostLink(name string) error {
-	link, err := k.host.LinkByName(name)
-	if err == nil {
-		err = k.host.LinkDel(link)
-	}
-	if err == nil || isNotFound(err) {
-		return nil
-	}
-	return spec.Errorf(spec.Kernel, "delete %s: %w", name, err)
-}
-
-// deletePodLink deletes the pod's end where its host's end has another name
-// than ours: the reference plugin made it. A namespace that is gone has taken
-// the link with it.
-func (k *kernel) deletePodLink(cfg Config) error {
-	if cfg.Netns == "" {
-		return nil
-	}
-	if k.pod == nil {
-		if err := k.openPod(cfg.Netns); err != nil {
-			if spec.CodeOf(err) == spec.InvalidNetns {
-				return nil
-			}
-			return err
-		}
-	}
-	link, err := k.pod.LinkByName(cfg.Attachment.IfName)
-	if err == nil {
-		err = k.pod.LinkDel(link)
-	}
-	if err == nil || isNotFound(err) {
-		return nil
-	}
-	return spec.Errorf(spec.Kernel, "delete %s in %s: %w", cfg.Attachment.IfName, cfg.Netns, err)
+	return errors.Join(linkErr, <-filtered, spec.Do(ctx, "netplug", "wait until the kernel has freed "+host, going.wait))
 }
 
 // removeFromFilter also takes what the reference plugin left there, for a node
