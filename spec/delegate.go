@@ -122,6 +122,7 @@ func (r *Request) start(ctx context.Context, path, command string) ([]byte, erro
 	cmd := exec.CommandContext(ctx, path)
 	cmd.Env = r.environment(command)
 	cmd.Stderr = r.stderr
+	dieWithCaller(cmd)
 	stdin, inErr := cmd.StdinPipe()
 	stdout, outErr := cmd.StdoutPipe()
 	if err := errors.Join(inErr, outErr); err != nil {
