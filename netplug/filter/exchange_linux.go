@@ -91,11 +91,11 @@ func (r *reader) datagram(data []byte) (done bool, err error) {
 	return false, nil
 }
 
-// decodeAnswer tells objects, errors and the end of a dump apart.
+// decodeAnswer tells objects, errors and the end of a dump apart. The message
+// that ends an interrupted dump is marked like its others (netlink_dump_done in
+// net/netlink/af_netlink.c).
 func decodeAnswer(m syscall.NetlinkMessage) (a answer) {
 	switch {
-	case m.Header.Flags&unix.NLM_F_DUMP_INTR != 0:
-		a.err = unix.EINTR
 	case m.Header.Type == unix.NLMSG_ERROR || m.Header.Type == unix.NLMSG_DONE:
 		a.done = true
 		if len(m.Data) >= 4 {
@@ -105,6 +105,9 @@ func decodeAnswer(m syscall.NetlinkMessage) (a answer) {
 		}
 	case len(m.Data) > nfgenmsg:
 		a.object = append([]byte(nil), m.Data[nfgenmsg:]...)
+	}
+	if m.Header.Flags&unix.NLM_F_DUMP_INTR != 0 {
+		a.err = unix.EINTR
 	}
 	return a
 }

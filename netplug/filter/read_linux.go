@@ -97,28 +97,41 @@ func (c *Conn) steady(m netlink.Message) ([][]byte, error) {
 }
 
 // dump reads once, to the end in any case, so that nothing of it is left for
-// the next request. EINTR means that the result would have been inconsistent;
-// that what was to be listed does not exist is no error.
-func (c *Conn) dump(m netlink.Message) (objects [][]byte, err error) {
-	var failed error
-	err = c.exchange([]netlink.Message{m}, func(a answer) (bool, error) {
-		if a.err != nil {
-			failed = a.err
-		}
-		if a.object != nil {
-			objects = append(objects, a.object)
-		}
-		return a.done, nil
-	})
-	switch {
-	case err != nil:
+// the next request.
+func (c *Conn) dump(m netlink.Message) ([][]byte, error) {
+	var d dumped
+	if err := c.exchange([]netlink.Message{m}, d.take); err != nil {
 		return nil, err
-	case errors.Is(failed, unix.ENOENT):
-		return nil, nil
-	case failed != nil:
-		return nil, failed
 	}
-	return objects, nil
+	return d.outcome()
+}
+
+// A dumped is a dump as far as it was read.
+type dumped struct {
+	objects [][]byte
+	failed  error
+}
+
+func (d *dumped) take(a answer) (last bool, err error) {
+	if a.err != nil {
+		d.failed = a.err
+	}
+	if a.object != nil {
+		d.objects = append(d.objects, a.object)
+	}
+	return a.done, nil
+}
+
+// outcome is what was listed. EINTR means that it would be inconsistent; that
+// what was to be listed does not exist is no error.
+func (d *dumped) outcome() ([][]byte, error) {
+	switch {
+	case errors.Is(d.failed, unix.ENOENT):
+		return nil, nil
+	case d.failed != nil:
+		return nil, d.failed
+	}
+	return d.objects, nil
 }
 
 // name is a zero-terminated string attribute.
