@@ -2,6 +2,7 @@ package podnet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -45,11 +46,12 @@ type Manager struct {
 
 	mu       sync.Mutex
 	podCIDRs []netip.Prefix
-	results  map[string]Result // by container ID; read from libcni's cache when missing
+	results  map[string]Result // by container ID, of all pods that are attached
 	reported string            // the broken files last logged
 }
 
-// New prepares the directories and reads back the pod CIDRs of the last run.
+// New prepares the directories and reads back the pod CIDRs and the results of
+// the last run.
 // It needs no network configuration: there may be one later.
 func New(config Config) (*Manager, error) {
 	if config.Log == nil {
@@ -68,14 +70,15 @@ func New(config Config) (*Manager, error) {
 		return nil, err
 	}
 	executor := &executor{timeout: config.ExecTimeout, log: config.Log}
-	return &Manager{
+	m := &Manager{
 		config:   config,
 		cni:      libcni.NewCNIConfigWithCacheDir(config.BinDirs, filepath.Join(config.StateDir, "cni"), executor),
 		locks:    newLocks(),
 		log:      config.Log,
 		podCIDRs: podCIDRs,
 		results:  map[string]Result{},
-	}, nil
+	}
+	return m, m.readResults()
 }
 
 // Network returns the network that a pod created now would be put on: that of
@@ -181,10 +184,14 @@ func (m *Manager) tearDown(ctx context.Context, id string, a *Attachment) error 
 	}
 	networks := map[string]bool{}
 	for _, record := range added {
-		networks[record.Network] = true
-		if err := m.delRecord(ctx, record, netns); err != nil {
+		err := m.delRecord(ctx, record, netns)
+		if errors.Is(err, errUnreadable) && a != nil && a.isCNI() {
+			continue // what ADD ran with is known all the same
+		}
+		if err != nil {
 			return err
 		}
+		networks[record.Network] = true
 	}
 	if a != nil && a.isCNI() {
 		network, err := a.network()
@@ -204,11 +211,14 @@ func (m *Manager) tearDown(ctx context.Context, id string, a *Attachment) error 
 	return m.settled(id)
 }
 
+// errUnreadable: a record of libcni's is damaged.
+var errUnreadable = errors.New("unreadable record")
+
 // delRecord runs DEL with libcni's record of an ADD.
 func (m *Manager) delRecord(ctx context.Context, record *libcni.NetworkAttachment, netns string) error {
 	network, err := parseNetwork(record.Config, "record of the ADD", "")
 	if err != nil {
-		return fmt.Errorf("record of pod %s on network %s: %w", record.ContainerID, record.Network, err)
+		return fmt.Errorf("%w of pod %s on network %s: %w", errUnreadable, record.ContainerID, record.Network, err)
 	}
 	return m.del(ctx, network, &libcni.RuntimeConf{
 		ContainerID:    record.ContainerID,

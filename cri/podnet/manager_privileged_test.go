@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -316,4 +317,41 @@ func TestOnePodOneOperation(t *testing.T) {
 		t.Error(err)
 	}
 	slow.assertRuns("ADD", "DEL")
+}
+
+// A record that cannot be read costs its own pod the network, and no other.
+func TestUnreadableRecord(t *testing.T) {
+	config := testConfig(t)
+	writeFiles(t, config.ConfDir, map[string]string{"10.conflist": fakeConflist("net", "one")})
+	newFake(t, config, "one", "")
+	m := pinningManager(t, config)
+	var a Attachment
+	for _, id := range []string{"broken", "good"} {
+		var err error
+		if a, _, err = setUp(t, m, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(config.StateDir, "cni", "results", "net-broken-eth0")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := regexp.MustCompile(`"config":"[^"]*"`).ReplaceAll(text, []byte(`"config":"e30="`)) // base64 of {}
+	if err := os.WriteFile(path, damaged, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again := newManager(t, config) // after a restart
+	if _, err := again.Result(t.Context(), "broken"); !errors.Is(err, ErrNotAttached) {
+		t.Errorf("with a broken record: %v, want ErrNotAttached", err)
+	}
+	if _, err := again.Result(t.Context(), "good"); err != nil {
+		t.Errorf("beside a broken record: %v", err)
+	}
+	for _, id := range []string{"broken", "good"} {
+		if err := again.TearDownPod(t.Context(), id, &a); err != nil {
+			t.Error(err)
+		}
+	}
+	assertNothingKept(t, config)
 }

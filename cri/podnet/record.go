@@ -17,14 +17,21 @@ var ErrNotAttached = errors.New("pod is not attached to a network")
 // program or an earlier one, or ErrNotAttached.
 func (m *Manager) Result(_ context.Context, id string) (Result, error) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	result, ok := m.results[id]
-	m.mu.Unlock()
-	if ok {
-		return result, nil
+	if !ok {
+		return Result{}, fmt.Errorf("%s: %w", id, ErrNotAttached)
 	}
-	records, err := m.cni.GetCachedAttachments(id)
+	return result, nil
+}
+
+// readResults reads libcni's records of the ADDs of earlier runs. A record that
+// cannot be read counts as none, so that its pod will be replaced; the others
+// keep their network.
+func (m *Manager) readResults() error {
+	records, err := m.cni.GetCachedAttachments("")
 	if err != nil {
-		return Result{}, fmt.Errorf("look up what pod %s is attached to: %w", id, err)
+		return fmt.Errorf("read the records of pods on networks: %w", err)
 	}
 	for _, record := range records {
 		if record.IfName != IfName {
@@ -32,12 +39,12 @@ func (m *Manager) Result(_ context.Context, id string) (Result, error) {
 		}
 		result, err := m.recorded(record)
 		if err != nil {
-			return Result{}, err
+			m.log.Error("a pod counts as not connected, since the record of its network cannot be read; replace it", "sandbox", record.ContainerID, "error", err)
+			continue
 		}
-		m.keep(id, result)
-		return result, nil
+		m.keep(record.ContainerID, result)
 	}
-	return Result{}, fmt.Errorf("%s: %w", id, ErrNotAttached)
+	return nil
 }
 
 // recorded reads the result in libcni's record of an ADD.
