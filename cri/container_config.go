@@ -78,6 +78,17 @@ func logPathOf(p pod, config *runtimeapi.ContainerConfig) string {
 	return filepath.Join(p.config.GetLogDirectory(), config.GetLogPath())
 }
 
+// decodeWorkload reads a workload from its container, whose labels it may remember.
+func (c *containers) decodeWorkload(found docker.Container) (workload, error) {
+	w, err := c.written.get(found.ID, found.Labels[labelContainer], func() (workload, error) {
+		w, err := decodeContainer(found)
+		w.Container = docker.Container{} // it changes, and is large
+		return w, err
+	})
+	w.Container = found
+	return w, err
+}
+
 // decodeContainer reads a workload container's labels. errNotFound: it is none
 // of ours.
 func decodeContainer(c docker.Container) (workload, error) {

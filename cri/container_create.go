@@ -86,22 +86,37 @@ func (c *containers) checkAgainstNode(ctx context.Context, s sandbox, config *ru
 			return err
 		}
 	}
+	return c.checkAgainstEngine(ctx, linux)
+}
+
+// checkAgainstEngine asks the engine for its facts where they matter. For a usual
+// container they do not, and the question would take longer than its create.
+func (c *containers) checkAgainstEngine(ctx context.Context, linux *runtimeapi.LinuxContainerConfig) error {
+	resources, security := linux.GetResources(), linux.GetSecurityContext()
+	swap := resources.GetMemorySwapLimitInBytes()
+	const localhost = runtimeapi.SecurityProfile_Localhost
+	needs := struct{ unified, swap, apparmor, seccomp bool }{
+		unified:  len(resources.GetUnified()) > 0,
+		swap:     swap > 0 && swap != resources.GetMemoryLimitInBytes(),
+		apparmor: apparmorOf(security).GetProfileType() == localhost,
+		seccomp:  seccompOf(security).GetProfileType() == localhost,
+	}
+	if !needs.unified && !needs.swap && !needs.apparmor && !needs.seccomp {
+		return nil
+	}
 	info, err := c.engine.Info(ctx)
 	if err != nil {
 		return err
 	}
-	if len(linux.GetResources().GetUnified()) > 0 && info.CgroupVersion != 2 {
-		return unsupported("config.linux.resources.unified", "the host runs cgroup version 1")
-	}
-	if swap := linux.GetResources().GetMemorySwapLimitInBytes(); swap > 0 && swap != linux.GetResources().GetMemoryLimitInBytes() && !info.SwapLimit {
-		return unsupported("config.linux.resources.memory_swap_limit_in_bytes", "the kernel does not account swap (swapaccount=1)")
-	}
 	const field = "config.linux.security_context."
-	localhost := runtimeapi.SecurityProfile_Localhost
-	if apparmorOf(linux.GetSecurityContext()).GetProfileType() == localhost && !info.Security.AppArmor {
+	switch {
+	case needs.unified && info.CgroupVersion != 2:
+		return unsupported("config.linux.resources.unified", "the host runs cgroup version 1")
+	case needs.swap && !info.SwapLimit:
+		return unsupported("config.linux.resources.memory_swap_limit_in_bytes", "the kernel does not account swap (swapaccount=1)")
+	case needs.apparmor && !info.Security.AppArmor:
 		return unsupported(field+"apparmor", "the engine has no AppArmor")
-	}
-	if seccompOf(linux.GetSecurityContext()).GetProfileType() == localhost && !info.Security.Seccomp {
+	case needs.seccomp && !info.Security.Seccomp:
 		return unsupported(field+"seccomp", "the engine has no seccomp")
 	}
 	return nil
@@ -133,5 +148,5 @@ func (c *containers) findContainer(ctx context.Context, id string) (workload, er
 	if err != nil {
 		return workload{}, err
 	}
-	return decodeContainer(found)
+	return c.decodeWorkload(found)
 }

@@ -137,7 +137,7 @@ func (c *containers) note(ctx context.Context, event docker.Event) {
 	case event.Action == docker.ActionResync:
 		c.reload(ctx)
 	case event.Labels[labelKind] != "":
-		c.engine.changed(ctx, event.ID)
+		c.engine.happened(ctx, event)
 	}
 }
 

@@ -51,14 +51,17 @@ func (c *containers) workloads(ctx context.Context) ([]workload, error) {
 		return nil, err
 	}
 	var all []workload
+	var ids []string
 	for _, one := range found {
-		w, err := decodeContainer(one)
+		ids = append(ids, one.ID)
+		w, err := c.decodeWorkload(one)
 		if err != nil {
 			c.log.Error("left out a container that cannot be read; remove it with docker rm", "error", err)
 			continue
 		}
 		all = append(all, w)
 	}
+	c.written.keep(ids)
 	return all, nil
 }
 

@@ -23,12 +23,15 @@ const resyncInterval = 5 * time.Minute
 // engine.
 type memory struct {
 	Workload
+	// oneClock: the engine's events are stamped by this machine's clock.
+	oneClock bool
 
-	mu    sync.Mutex
-	live  bool // events come, and what came before them is known
-	turn  uint64
-	doubt uint64                // counts how often the memory was distrusted
-	known map[string]remembered // by ID
+	mu       sync.Mutex
+	live     bool // events come, and what came before them is known
+	turn     uint64
+	doubt    uint64                // counts how often the memory was distrusted
+	known    map[string]remembered // by ID
+	creating map[string]bool       // names of the containers being created
 }
 
 // remembered is what the engine answered to the question with that number. An
@@ -38,10 +41,11 @@ type remembered struct {
 	container docker.Container
 	gone      bool
 	turn      uint64
+	asked     time.Time
 }
 
-func newMemory(engine Workload) *memory {
-	return &memory{Workload: engine, known: map[string]remembered{}}
+func newMemory(engine Workload, oneClock bool) *memory {
+	return &memory{Workload: engine, oneClock: oneClock, known: map[string]remembered{}, creating: map[string]bool{}}
 }
 
 // Inspect answers from memory where the container is ours and events come.
@@ -58,18 +62,25 @@ func (m *memory) Inspect(ctx context.Context, id string) (docker.Container, erro
 
 // ask asks the engine, and remembers.
 func (m *memory) ask(ctx context.Context, id string) (docker.Container, error) {
-	m.mu.Lock()
-	m.turn++
-	turn := m.turn
-	m.mu.Unlock()
+	answer := m.question()
 	c, err := m.Workload.Inspect(ctx, id)
 	switch {
 	case err == nil && c.Labels[labelKind] != "":
-		m.remember(c.ID, remembered{container: c, turn: turn})
+		answer.container = c
+		m.remember(c.ID, answer)
 	case errors.Is(err, docker.ErrNotFound):
-		m.remember(id, remembered{gone: true, turn: turn})
+		answer.gone = true
+		m.remember(id, answer)
 	}
 	return c, err
+}
+
+// question numbers a question that is put now.
+func (m *memory) question() remembered {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.turn++
+	return remembered{turn: m.turn, asked: time.Now()}
 }
 
 func (m *memory) remember(id string, answer remembered) {
@@ -120,6 +131,20 @@ func (m *memory) changed(ctx context.Context, id string) {
 	}
 }
 
+// happened asks for a container anew after an event, unless a call of ours does
+// or did: most events tell of our own calls. The engine stamps an event when the
+// change is made, so that an answer to a later question has it.
+func (m *memory) happened(ctx context.Context, event docker.Event) {
+	m.mu.Lock()
+	known, ok := m.known[event.ID]
+	asked := m.oneClock && ok && known.asked.After(event.Time)
+	creating := event.Action == docker.ActionCreate && m.creating[event.Labels["name"]]
+	m.mu.Unlock()
+	if !asked && !creating {
+		m.changed(ctx, event.ID)
+	}
+}
+
 // refreshTimeout bounds the question after a change.
 const refreshTimeout = 10 * time.Second
 
@@ -155,22 +180,46 @@ func (m *memory) reload(ctx context.Context) error {
 	return nil
 }
 
-// CreateSandbox creates, and remembers.
+// CreateSandbox creates, and remembers what a list shows of it. All of it is
+// asked for after the start that follows at once; during that, a question would
+// have to wait.
 func (m *memory) CreateSandbox(ctx context.Context, spec docker.SandboxSpec) (string, error) {
+	defer m.create(spec.Name)()
 	id, err := m.Workload.CreateSandbox(ctx, spec)
-	if err == nil {
-		m.changed(ctx, id)
+	if err != nil {
+		m.changed(ctx, spec.Name) // it may be there all the same
+		return id, err
 	}
-	return id, err
+	answer := m.question()
+	answer.container = docker.Container{
+		ID: id, Name: spec.Name, Image: docker.PauseImage, Labels: spec.Labels, State: docker.Created, Created: answer.asked,
+	}
+	m.remember(id, answer)
+	return id, nil
 }
 
 // CreateContainer creates, and remembers.
 func (m *memory) CreateContainer(ctx context.Context, spec docker.ContainerSpec) (string, error) {
+	defer m.create(spec.Name)()
 	id, err := m.Workload.CreateContainer(ctx, spec)
-	if err == nil {
-		m.changed(ctx, id)
+	if err != nil {
+		m.changed(ctx, spec.Name) // it may be there all the same
+		return id, err
 	}
-	return id, err
+	m.changed(ctx, id)
+	return id, nil
+}
+
+// create notes the name of a container while it is being created.
+func (m *memory) create(name string) (created func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.creating[name] = true
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.creating, name)
+	}
 }
 
 // Start starts, and remembers.

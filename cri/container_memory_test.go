@@ -5,6 +5,7 @@ package cri
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/mascri/mascri/cri/docker"
 	"github.com/mascri/mascri/cri/dryrun"
@@ -15,7 +16,7 @@ func newMemoryBench(t *testing.T) (*memory, *fakeWorkload) {
 	t.Helper()
 	engine := &fakeWorkload{fakeEngine: &fakeEngine{Engine: dryrun.NewEngine()}, containers: map[string]docker.Container{}}
 	engine.put(docker.Container{ID: "a", Name: "name", Labels: map[string]string{labelKind: kindContainer}, State: docker.Running})
-	m := newMemory(engine)
+	m := newMemory(engine, true)
 	if err := m.reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -101,5 +102,42 @@ func TestMemoryPrefersLaterAnswers(t *testing.T) {
 	}
 	if state := m.stateOf(t, "a"); state != "" {
 		t.Errorf("%s after it was removed behind our back and all were asked for", state)
+	}
+}
+
+// An event of what was asked for since costs nothing; by another clock nothing is
+// known of before and after.
+func TestMemoryAsksOnceAChange(t *testing.T) {
+	m, engine := newMemoryBench(t)
+	before := time.Now()
+	m.changed(t.Context(), "a")
+	asked := len(engine.calls)
+	event := docker.Event{Action: docker.ActionStart, ID: "a", Time: before}
+	if m.happened(t.Context(), event); len(engine.calls) != asked {
+		t.Errorf("the engine was asked again: %v", engine.calls[asked:])
+	}
+	event.Time = time.Now()
+	if m.happened(t.Context(), event); len(engine.calls) != asked+1 {
+		t.Errorf("after a later event the engine was asked %d times more, want once", len(engine.calls)-asked)
+	}
+	m.oneClock = false
+	event.Time = before
+	if m.happened(t.Context(), event); len(engine.calls) != asked+2 {
+		t.Error("by another clock, an event was taken for an old one")
+	}
+}
+
+// A sandbox is known as soon as it is created, and no question waits for the
+// start that follows.
+func TestMemoryKnowsANewSandbox(t *testing.T) {
+	m, engine := newMemoryBench(t)
+	id, err := m.CreateSandbox(t.Context(), docker.SandboxSpec{Name: "pod", Labels: map[string]string{labelKind: kindSandbox}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := len(engine.calls)
+	list, err := m.List(t.Context(), map[string]string{labelKind: kindSandbox})
+	if err != nil || len(list) != 1 || list[0].ID != id || list[0].State != docker.Created || len(engine.calls) != asked {
+		t.Errorf("listed %v, %v, with %v asked of the engine", list, err, engine.calls[asked:])
 	}
 }

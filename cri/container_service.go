@@ -51,6 +51,9 @@ type containers struct {
 	stream *stream.Server
 	layers layerSizes
 	events subscribers
+	// written is what the labels of workload containers say; Server.decoded is
+	// the sandboxes'.
+	written decoded[workload]
 
 	background context.Context // ends with the daemon
 	stop       context.CancelFunc
@@ -61,7 +64,7 @@ type containers struct {
 // images too. Call it before Recover; end what it started with the function it
 // returns, after Serve.
 func (s *Server) EnableContainers(engine Workload, config ContainersConfig) (end func() error, err error) {
-	c := &containers{Server: s, engine: newMemory(engine)}
+	c := &containers{Server: s, engine: newMemory(engine, !s.config.RemoteEngine)}
 	c.background, c.stop = context.WithCancel(context.Background())
 	if !s.config.RemoteEngine {
 		if c.logs, err = logs.New(filepath.Join(config.StateDir, "logs"), s.log); err != nil {

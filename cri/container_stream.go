@@ -112,7 +112,7 @@ func (s sessions) NetNS(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sandbox, err := decodeSandbox(container)
+	sandbox, err := s.decode(container)
 	if err != nil || sandbox.onHostNetwork() {
 		return "", err
 	}

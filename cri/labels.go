@@ -57,6 +57,13 @@ func encodeLabels(p pod, attachment *podnet.Attachment, created time.Time) (map[
 	return labels, nil
 }
 
+// decode reads a sandbox from its container, whose labels it may remember.
+func (s *Server) decode(c docker.Container) (sandbox, error) {
+	found, err := s.decoded.get(c.ID, c.Labels[labelPod], func() (sandbox, error) { return decodeSandbox(c) })
+	found.state = c.State // all else stands in the labels
+	return found, err
+}
+
 // decodeSandbox reads a sandbox from its container. errNotFound: the container
 // is none of our sandboxes.
 func decodeSandbox(c docker.Container) (sandbox, error) {

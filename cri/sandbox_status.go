@@ -24,7 +24,7 @@ func (s *Server) PodSandboxStatus(ctx context.Context, r *runtimeapi.PodSandboxS
 	if err != nil {
 		return nil, err
 	}
-	sandbox, err := decodeSandbox(container)
+	sandbox, err := s.decode(container)
 	if err != nil {
 		return nil, err
 	}
@@ -156,14 +156,17 @@ func (s *Server) sandboxes(ctx context.Context) ([]sandbox, error) {
 		return nil, err
 	}
 	var found []sandbox
+	var ids []string
 	for _, container := range containers {
-		sandbox, err := decodeSandbox(container)
+		ids = append(ids, container.ID)
+		sandbox, err := s.decode(container)
 		if err != nil {
 			s.log.Error("left out a sandbox that cannot be read; remove it with docker rm", "error", err)
 			continue
 		}
 		found = append(found, sandbox)
 	}
+	s.decoded.keep(ids)
 	return found, nil
 }
 

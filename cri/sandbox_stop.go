@@ -59,7 +59,7 @@ func (s *Server) find(ctx context.Context, id string) (sandbox, error) {
 	if err != nil {
 		return sandbox{}, err
 	}
-	return decodeSandbox(container)
+	return s.decode(container)
 }
 
 // inspect is the engine's Inspect for an ID that a caller gave us.

@@ -82,6 +82,7 @@ type Server struct {
 	names   reservations
 	traces  traces
 	stuck   firstFailures
+	decoded decoded[sandbox]
 	now     func() time.Time
 
 	containers *containers // nil: sandboxes only, see EnableContainers

@@ -30,13 +30,15 @@ type node struct {
 	t       *testing.T
 	dir     string // configuration, state, socket: the test's own
 	network string // daemon's --network
+	engine  string // daemon's --docker-host
 	daemon  *exec.Cmd
 	ended   chan error
 }
 
-// newNode is a node with the default network, whose daemon runs until the test
-// ends. Every pod that is left by then is removed, and then nothing may be left.
-func newNode(t *testing.T) *node {
+// newNode is a node with the default network, changed by the given functions,
+// whose daemon runs until the test ends. Every pod that is left by then is
+// removed, and then nothing may be left.
+func newNode(t *testing.T, changes ...func(*node)) *node {
 	t.Helper()
 	// Not t.TempDir, which has the test's name in it: a socket's path ends at
 	// 107 bytes (unix(7)).
@@ -45,6 +47,9 @@ func newNode(t *testing.T) *node {
 		t.Fatal(err)
 	}
 	n := &node{t: t, dir: dir, network: "cni"}
+	for _, change := range changes {
+		change(n)
+	}
 	conflist, err := podnet.DefaultConflist(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +140,8 @@ func (n *node) start() {
 		"--state-dir", filepath.Join(n.dir, "state"),
 		"--cni-conf-dir", filepath.Join(n.dir, "net.d"),
 		"--cni-bin-dir", os.Getenv(binEnv),
-		"--network", n.network)
+		"--network", n.network,
+		"--docker-host", n.engine)
 	n.daemon.Stdout, n.daemon.Stderr = log, log
 	if err := n.daemon.Start(); err != nil {
 		n.t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/mascri/mascri/cmd/mascri/preview"
@@ -93,7 +94,7 @@ func newNode(ctx context.Context, s settings, logger *slog.Logger) (*node, error
 	}
 	config := cri.Config{Version: version, Log: logger}
 	if s.network == networkDocker {
-		config.RemoteEngine = runtime.GOOS != "linux"
+		config.RemoteEngine = runtime.GOOS != "linux" || !strings.HasPrefix(engine.Host(), "unix://")
 		n.server = cri.New(config, engine, cri.NewDockerNetwork(engine, s.dockerNetwork))
 		return n, n.enableContainers(s, engine)
 	}
