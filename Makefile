@@ -131,6 +131,13 @@ run-in-docker: image ## run the daemon in a container on the engine's machine
 	@echo "the daemon listens on /run/mascri/mascri.sock of the engine's machine"
 	@echo "its log: $(DOCKER) logs -f mascri    its end: $(DOCKER) rm -f mascri"
 
+# The full size is 200 pods: about ten minutes on two cores.
+SOAKPODS ?= 200
+.PHONY: soak
+soak: build ## SOAKPODS pods, with the daemon killed at random; writes docs/measurements.md (root)
+	bin/mascri with --engine --test-tools -- $(TEST) -timeout 60m -tags e2e -v -run '^TestSoak$$' ./test -args -soak-pods $(SOAKPODS) -o '$(CURDIR)/docs/measurements.md'
+
 .PHONY: bench
 bench: build ## measure beside the reference plugins and Docker; writes docs/measurements.md (root)
-	bin/mascri with --engine --test-tools -- $(TEST) -timeout 60m -tags bench -v ./test/bench -args -n $(BENCHRUNS) -o '$(CURDIR)/docs/measurements.md'
+	bin/mascri with --test-tools -- $(TEST) -timeout 60m -tags bench -v ./test/bench -args -n $(BENCHRUNS) -o '$(CURDIR)/docs/measurements.md'
+	bin/mascri with --engine --test-tools -- $(TEST) -timeout 60m -tags 'e2e bench' -v -run '^TestBench' ./test -args -n $(BENCHRUNS) -o '$(CURDIR)/docs/measurements.md'

@@ -120,7 +120,7 @@ func programs(t *testing.T) (ours, reference string) {
 	}
 	ours = filepath.Join(cache, "mascri", "bench", "ours")
 	reference = filepath.Join(cache, "mascri", "reference-"+referenceVersion)
-	build(t, ours, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", ours+"/", "github.com/mascri/mascri/cmd/netplug", "github.com/mascri/mascri/cmd/ipam", "github.com/mascri/mascri/cmd/portmap", "github.com/mascri/mascri/cmd/mascri")
+	build(t, ours, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", ours+"/", "github.com/mascri/mascri/cmd/netplug", "github.com/mascri/mascri/cmd/ipam", "github.com/mascri/mascri/cmd/portmap")
 	if _, err := os.Stat(filepath.Join(reference, "portmap")); err != nil {
 		const plugins = "github.com/containernetworking/plugins/plugins/"
 		for _, p := range []string{"main/bridge", "ipam/host-local", "main/loopback", "meta/portmap"} {

@@ -13,17 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mascri/mascri/netplug/netns"
+	"github.com/mascri/mascri/test/figures"
 )
 
 // TestLeases measures ADD of the address plugins alone, with many addresses
 // taken already.
 func TestLeases(t *testing.T) {
 	n := newNode(t)
-	tb := table{name: "leases", header: []string{"ADD with leases held, p50", "ours, ms", "÷ with none", "reference, ms", "÷ with none"}}
-	var none [2]series
+	tb := figures.Table{Name: "leases", Header: []string{"ADD with leases held, p50", "ours, ms", "÷ with none", "reference, ms", "÷ with none"}}
+	var none [2]figures.Series
 	for _, held := range []int{0, 1000, 10000, 60000} {
 		config := n.pool(held)
-		var took [2]series
+		var took [2]figures.Series
 		runs := min(*runs, 200)
 		if held >= 10000 {
 			runs = min(runs, 40) // the reference reads every lease
@@ -41,9 +42,9 @@ func TestLeases(t *testing.T) {
 		if held == 0 {
 			none = took
 		}
-		tb.add(fmt.Sprint(held), ms(took[0].p50()), ratio(took[0], none[0]), ms(took[1].p50()), ratio(took[1], none[1]))
+		tb.Add(fmt.Sprint(held), figures.MS(took[0].P50()), figures.Ratio(took[0], none[0]), figures.MS(took[1].P50()), figures.Ratio(took[1], none[1]))
 	}
-	tb.write(t)
+	tb.Write(t, *output)
 }
 
 func (n *node) dir(side int) string { return [2]string{n.ours, n.reference}[side] }
@@ -70,16 +71,16 @@ func (n *node) pool(held int) string {
 // TestParallel compares the rate of many ADDs at once, and looks that no address
 // is given twice and nothing is left afterwards.
 func TestParallel(t *testing.T) {
-	tb := table{name: "parallel", header: []string{"ADDs at a time", "ours, ADD/s", "reference, ADD/s", "ratio"}}
+	tb := figures.Table{Name: "parallel", Header: []string{"ADDs at a time", "ours, ADD/s", "reference, ADD/s", "ratio"}}
 	for _, parallel := range []int{1, 2, 4, 8, 16, 32} {
 		t.Run(fmt.Sprint(parallel), func(t *testing.T) {
 			n := newNode(t)
 			ours, reference := n.sides("parallel", `"ipMasq":true,`, "nftables", false)
 			a, b := n.addMany(ours, parallel), n.addMany(reference, parallel)
-			tb.add(fmt.Sprint(parallel), fmt.Sprintf("%.0f", a), fmt.Sprintf("%.0f", b), fmt.Sprintf("%.2f", a/b))
+			tb.Add(fmt.Sprint(parallel), fmt.Sprintf("%.0f", a), fmt.Sprintf("%.0f", b), fmt.Sprintf("%.2f", a/b))
 		})
 	}
-	tb.write(t)
+	tb.Write(t, *output)
 }
 
 // addMany runs the ADDs, some at a time, and then all DELs; it returns ADDs a second.

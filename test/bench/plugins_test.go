@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mascri/mascri/test/figures"
 )
 
 // side is one of the two that are compared: a list of plugins that are run one
@@ -81,7 +83,7 @@ func (s side) execution(command, plugin string, i int, netns, prev string) execu
 
 // TestPlugins compares ADD and DEL, taking turns pod by pod.
 func TestPlugins(t *testing.T) {
-	tb := table{name: "plugins", header: []string{"operation, p50 of each side", "ours, ms", "reference, ms", "ratio", "floor, ms", "ours ÷ floor"}}
+	tb := figures.Table{Name: "plugins", Header: []string{"operation, p50 of each side", "ours, ms", "reference, ms", "ratio", "floor, ms", "ours ÷ floor"}}
 	for _, c := range []struct {
 		name, keys, backend string
 		ports               bool
@@ -95,7 +97,7 @@ func TestPlugins(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			n := newNode(t)
 			ours, reference := n.sides("bench", c.keys, c.backend, c.ports)
-			var oursAdd, refAdd, oursDel, refDel, floorAdd, floorDel series
+			var oursAdd, refAdd, oursDel, refDel, floorAdd, floorDel figures.Series
 			for i := range *runs {
 				a, b := n.pod(), n.pod()
 				oursAdd = append(oursAdd, ours.add(n, i, a))
@@ -106,23 +108,23 @@ func TestPlugins(t *testing.T) {
 				refDel = append(refDel, reference.del(n, i, b))
 				n.release()
 			}
-			row := func(op string, ours, ref, floor series) {
-				tb.add(op+" "+c.name, ms(ours.p50()), ms(ref.p50()), ratio(ours, ref), ms(floor.p50()), ratio(ours, floor))
+			row := func(op string, ours, ref, floor figures.Series) {
+				tb.Add(op+" "+c.name, figures.MS(ours.P50()), figures.MS(ref.P50()), figures.Ratio(ours, ref), figures.MS(floor.P50()), figures.Ratio(ours, floor))
 			}
 			row("ADD", oursAdd, refAdd, floorAdd)
 			row("DEL", oursDel, refDel, floorDel)
 		})
 	}
-	tb.write(t)
+	tb.Write(t, *output)
 }
 
 // TestPrograms measures what each start of a plugin costs before it does
 // anything: its VERSION.
 func TestPrograms(t *testing.T) {
 	n := newNode(t)
-	tb := table{name: "programs", header: []string{"plugin", "size, MB", "VERSION, p50 ms", "reference", "size, MB", "VERSION, p50 ms"}}
+	tb := figures.Table{Name: "programs", Header: []string{"plugin", "size, MB", "VERSION, p50 ms", "reference", "size, MB", "VERSION, p50 ms"}}
 	for _, pair := range [][2]string{{"netplug", "bridge"}, {"ipam", "host-local"}, {"portmap", "portmap"}} {
-		var ours, reference series
+		var ours, reference figures.Series
 		for range *runs {
 			took, _ := n.run(execution{dir: n.ours, plugin: pair[0], command: "VERSION", config: `{"cniVersion":"1.0.0"}`})
 			ours = append(ours, took)
@@ -132,7 +134,7 @@ func TestPrograms(t *testing.T) {
 				t.Fatalf("%s VERSION: %s", pair[1], out)
 			}
 		}
-		tb.add(pair[0], size(t, n.ours, pair[0]), ms(ours.p50()), pair[1], size(t, n.reference, pair[1]), ms(reference.p50()))
+		tb.Add(pair[0], size(t, n.ours, pair[0]), figures.MS(ours.P50()), pair[1], size(t, n.reference, pair[1]), figures.MS(reference.P50()))
 	}
-	tb.write(t)
+	tb.Write(t, *output)
 }

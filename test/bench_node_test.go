@@ -1,0 +1,129 @@
+//go:build e2e && bench && linux
+
+package test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mascri/mascri/test/figures"
+)
+
+const (
+	benchPods  = 100
+	benchLooks = 200 // of each kind
+	// idleWindow is how long the idle daemon is watched for its use of the CPU,
+	// traceWindow for what it starts.
+	idleWindow, traceWindow = time.Minute, 15 * time.Second
+)
+
+// TestBenchNode measures what a full node costs: 100 pods, first with a
+// container each, then with two.
+func TestBenchNode(t *testing.T) {
+	importImage(t)
+	a := newTap(t)
+	n := newNode(t, tapped(a))
+	pods := make([]string, benchPods)
+	atOnce(benchPods, func(i int) {
+		pods[i] = n.runSafely(fmt.Sprintf("full-%d", i))
+		n.containerSafely(pods[i], "one")
+	})
+	idle := figures.Table{Name: "idle", Header: []string{"the idle daemon with 100 pods", "measured", "target"}}
+	n.addIdle(&idle)
+	idle.Write(t, *page)
+
+	tb := figures.Table{Name: "lists", Header: []string{"call", "objects in the answer", "p50, ms", "target, ms", "calls of the engine"}}
+	n.addLook(&tb, a, "ListContainerStats", 10, func() int { return len(n.containerStats()) })
+	atOnce(benchPods, func(i int) { n.containerSafely(pods[i], "two") })
+	id := n.containerList()[0].GetId()
+	n.addLook(&tb, a, "PodSandboxStatus", 0.5, func() int { n.status(pods[0]); return 1 })
+	n.addLook(&tb, a, "ContainerStatus", 0.5, func() int { n.containerStatus(id); return 1 })
+	n.addLook(&tb, a, "ListPodSandbox", 0.5, func() int { return len(n.list(nil)) })
+	n.addLook(&tb, a, "ListContainers", 0.5, func() int { return len(n.containerList()) })
+	tb.Write(t, *page)
+	atOnce(benchPods, func(i int) { n.removeSafely(pods[i]) })
+}
+
+// containerSafely runs a container, from another goroutine than the test's.
+func (n *node) containerSafely(pod, name string) {
+	created, err := n.CreateContainer(n.t.Context(), &runtimeapi.CreateContainerRequest{PodSandboxId: pod, Config: shellContainer(name, "sleep 3600")})
+	if err == nil {
+		_, err = n.StartContainer(n.t.Context(), &runtimeapi.StartContainerRequest{ContainerId: created.GetContainerId()})
+	}
+	if err != nil {
+		n.t.Errorf("container %s in pod %s: %v", name, pod, err)
+	}
+}
+
+// addLook measures a call that only looks, and counts what it costs the engine.
+func (n *node) addLook(tb *figures.Table, a *tap, name string, target float64, look func() (objects int)) {
+	n.t.Helper()
+	a.awaitQuiet(n.t)
+	objects := look()
+	var times figures.Series
+	asked := a.during(func() {
+		for range benchLooks {
+			times = append(times, took(func() { look() }))
+		}
+	})
+	tb.Add(name, strconv.Itoa(objects), figures.MS(times.P50()), fmt.Sprint("≤ ", target), strconv.Itoa(len(asked)))
+}
+
+// addIdle watches the daemon while nobody calls.
+func (n *node) addIdle(tb *figures.Table) {
+	n.t.Helper()
+	time.Sleep(5 * time.Second) // the last calls' events
+	before := n.cpuTime()
+	time.Sleep(idleWindow)
+	used := n.cpuTime() - before
+	tb.Add("use of one core", fmt.Sprintf("%.2f %%", 100*used.Seconds()/idleWindow.Seconds()), "≤ 0.5 %")
+	tb.Add("resident memory", fmt.Sprintf("%.1f MB", float64(n.weigh().memory)/1024), "≤ 60 MB")
+	tb.Add("processes started", strconv.Itoa(n.startedWithin(traceWindow)), "0")
+}
+
+// cpuTime is the daemon's user and system time: fields 14 and 15 of
+// proc_pid_stat(5), counted from the name's closing parenthesis, in ticks of
+// 10 ms.
+func (n *node) cpuTime() time.Duration {
+	n.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.daemon.Process.Pid))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	ticks := 0
+	for _, field := range fields[11:13] {
+		number, err := strconv.Atoi(field)
+		if err != nil {
+			n.t.Fatalf("/proc/PID/stat: %s: %v", text, err)
+		}
+		ticks += number
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
+// startedWithin counts the programs that the daemon starts within a while.
+func (n *node) startedWithin(window time.Duration) int {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), window)
+	defer cancel()
+	trace := exec.CommandContext(ctx, "strace", "--follow-forks", "--trace=execve,execveat", "--quiet=all", "--attach", strconv.Itoa(n.daemon.Process.Pid))
+	trace.Cancel = func() error { return trace.Process.Signal(syscall.SIGINT) } // it lets the daemon go
+	trace.WaitDelay = 10 * time.Second
+	var calls bytes.Buffer
+	trace.Stderr = &calls
+	if err := trace.Run(); ctx.Err() == nil {
+		n.t.Fatalf("strace: %v\n%s", err, calls.Bytes())
+	}
+	return strings.Count(calls.String(), "execve")
+}
