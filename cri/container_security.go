@@ -1,6 +1,7 @@
 package cri
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -53,13 +54,14 @@ func userOf(s *runtimeapi.LinuxContainerSecurityContext) string {
 }
 
 // seccompOf is the seccomp profile: the field's, else the one that the
-// deprecated field spells.
+// deprecated field spells. Where that is empty as well the API says "identical
+// with unconfined" (cri-api, seccomp_profile_path).
 func seccompOf(s *runtimeapi.LinuxContainerSecurityContext) *runtimeapi.SecurityProfile {
 	if s.GetSeccomp() != nil {
 		return s.GetSeccomp()
 	}
 	//lint:ignore SA1019 older kubelets set nothing else
-	return spelledProfile(s.GetSeccompProfilePath())
+	return spelledProfile(cmp.Or(s.GetSeccompProfilePath(), "unconfined"))
 }
 
 func apparmorOf(s *runtimeapi.LinuxContainerSecurityContext) *runtimeapi.SecurityProfile {
