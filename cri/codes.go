@@ -109,5 +109,8 @@ func toStatus(err error) error {
 	if err == nil {
 		return nil
 	}
+	if _, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
+		return err // as it is: its text begins with the code, which would be said twice
+	}
 	return status.Error(codeOf(err), err.Error())
 }

@@ -23,6 +23,7 @@
 //	disconnect.go        taking a pod off its network, and what if that cannot be done
 //	sandbox_status.go    PodSandboxStatus and ListPodSandbox
 //	status.go            Version, Status, RuntimeConfig, UpdateRuntimeConfig
+//	checkpoint.go        what Docker has no way to do
 //	recover.go           after a restart
 //	container_service.go the other half: containers, in the order of
 //	container_validate.go, container_create.go (and container_config.go,

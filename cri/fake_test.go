@@ -189,10 +189,11 @@ func answerAddress(context.Context, string, []byte, []string) ([]byte, error) {
 // A bench is a server on fakes, and a client of it over a real socket.
 type bench struct {
 	runtimeapi.RuntimeServiceClient
-	t       *testing.T
-	server  *Server
-	engine  *fakeEngine
-	network *fakeNetwork
+	connection *grpc.ClientConn
+	t          *testing.T
+	server     *Server
+	engine     *fakeEngine
+	network    *fakeNetwork
 }
 
 func newBench(t *testing.T) *bench {
@@ -234,6 +235,7 @@ func (b *bench) serve(socket string) {
 			b.t.Errorf("end the server: %v", err)
 		}
 	})
+	b.connection = connection
 	b.RuntimeServiceClient = runtimeapi.NewRuntimeServiceClient(connection)
 }
 
