@@ -105,11 +105,9 @@ var namespaceCalls = map[string][]string{
 }
 
 // setnsCalls lists the files, tests apart, that move a thread between namespaces.
-// The conformance suite is a test too, and its laboratory may import nothing of
-// ours.
 func setnsCalls(sources []source) (files []string) {
 	for _, s := range sources {
-		if s.isTest() || under(s.dir(), "spec/conformance") {
+		if s.isTest() {
 			continue
 		}
 		imports := s.imports()

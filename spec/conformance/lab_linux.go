@@ -12,41 +12,67 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lab is a host of one row: an OS thread in namespaces of its own. Children
-// that the thread starts inherit them. The thread is never unlocked, so it
-// ends with its goroutine and takes the namespaces along.
-//
-// This is the only file that changes the namespace of a thread.
+// lab is a host of one row: a thread in namespaces of its own, and one for each
+// pod. No thread ever changes into a namespace that it did not make (setns(2)):
+// what is to happen in a namespace happens on its thread.
 type lab struct {
-	work  chan func()
-	netns int // the host's, to come back to from a pod's
-	pods  int
+	host *thread
+	pods map[string]*thread // by path
+	made int
 }
+
+// thread is an OS thread that stays in the namespaces that it makes. Children
+// that it starts inherit them. It is never unlocked, so it ends with its
+// goroutine and takes the namespaces along.
+type thread struct{ work chan func() }
+
+// newThread starts one; setUp makes its namespaces.
+func newThread(setUp func() error) (*thread, error) {
+	t := &thread{make(chan func())}
+	ready := make(chan error)
+	go t.serve(setUp, ready)
+	if err := <-ready; err != nil {
+		t.end()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (t *thread) serve(setUp func() error, ready chan<- error) {
+	runtime.LockOSThread()
+	if unix.Gettid() == os.Getpid() {
+		// The runtime never ends the main thread, and its namespaces would stay.
+		// While this goroutine holds it, another one gets another thread.
+		done := make(chan struct{})
+		go func() { defer close(done); t.serve(setUp, ready) }()
+		<-done
+		runtime.UnlockOSThread()
+		return
+	}
+	ready <- setUp()
+	for f := range t.work {
+		f()
+	}
+}
+
+func (t *thread) do(f func() error) error {
+	done := make(chan error)
+	t.work <- func() { done <- f() }
+	return <-done
+}
+
+func (t *thread) end() { close(t.work) }
 
 // newHost makes the namespaces; binDir stays visible under its own path.
 func newHost(binDir string) (host, error) {
-	l := &lab{work: make(chan func())}
-	ready := make(chan error)
-	go l.serve(binDir, ready)
-	if err := <-ready; err != nil {
-		l.close()
+	host, err := newThread(func() error { return setUp(binDir) })
+	if err != nil {
 		return nil, err
 	}
-	return l, nil
+	return &lab{host: host, pods: map[string]*thread{}}, nil
 }
 
-func (l *lab) serve(binDir string, ready chan<- error) {
-	runtime.LockOSThread()
-	ready <- l.setUp(binDir)
-	for f := range l.work {
-		f()
-	}
-	if l.netns > 0 {
-		unix.Close(l.netns)
-	}
-}
-
-func (l *lab) setUp(binDir string) error {
+func setUp(binDir string) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_NEWNET); err != nil {
 		if errors.Is(err, unix.EPERM) {
 			return ErrUnprivileged
@@ -66,11 +92,6 @@ func (l *lab) setUp(binDir string) error {
 	if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil && !errors.Is(err, unix.EPERM) {
 		return fmt.Errorf("mount sysfs: %w", err)
 	}
-	netns, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("open the host's network namespace: %w", err)
-	}
-	l.netns = netns
 	return setLinkUp("lo")
 }
 
@@ -107,68 +128,57 @@ func hideDirs(binDir string) error {
 	return nil
 }
 
-func (l *lab) start(cmd *exec.Cmd) error {
-	return l.do("", cmd.Start)
-}
+func (l *lab) start(cmd *exec.Cmd) error { return l.host.do(cmd.Start) }
 
 func (l *lab) do(path string, f func() error) error {
-	done := make(chan error)
-	l.work <- func() {
-		if path == "" {
-			done <- f()
-			return
-		}
-		done <- l.inNamespace(path, f)
+	if path == "" {
+		return l.host.do(f)
 	}
-	return <-done
-}
-
-func (l *lab) inNamespace(path string, f func() error) error {
-	target, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("open network namespace %s: %w", path, err)
+	pod, ok := l.pods[path]
+	if !ok {
+		return fmt.Errorf("look into network namespace %s: it is gone", path)
 	}
-	defer unix.Close(target)
-	if err := unix.Setns(target, unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("enter network namespace %s: %w", path, err)
-	}
-	return errors.Join(f(), l.comeBack())
-}
-
-// comeBack returns the thread to the host's namespace. Everything after it
-// would run in a wrong one if that did not work.
-func (l *lab) comeBack() error {
-	if err := unix.Setns(l.netns, unix.CLONE_NEWNET); err != nil {
-		panic(fmt.Sprintf("return to the host's network namespace: %v", err))
-	}
-	return nil
+	return pod.do(f)
 }
 
 func (l *lab) newPod() (string, error) {
-	l.pods++
-	path := filepath.Join(podDir, "pod-"+strconv.Itoa(l.pods))
-	err := l.do("", func() error {
-		file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o444)
-		if err != nil {
-			return err
-		}
-		if err := file.Close(); err != nil {
-			return err
-		}
+	l.made++
+	path := filepath.Join(podDir, "pod-"+strconv.Itoa(l.made))
+	netns := -1
+	pod, err := newThread(func() (err error) {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("unshare: %w", err)
+			return err
 		}
-		err = unix.Mount("/proc/thread-self/ns/net", path, "", unix.MS_BIND, "")
-		return errors.Join(err, l.comeBack())
+		netns, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		return err
 	})
 	if err != nil {
 		return "", fmt.Errorf("make network namespace %s: %w", path, err)
 	}
+	l.pods[path] = pod
+	defer unix.Close(netns)
+	if err := l.host.do(func() error { return pin(netns, path) }); err != nil {
+		return "", fmt.Errorf("pin network namespace %s: %w", path, err)
+	}
 	return path, nil
 }
 
+// pin gives a namespace a path, as container runtimes do.
+func pin(netns int, path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o444)
+	if err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	return unix.Mount("/proc/thread-self/fd/"+strconv.Itoa(netns), path, "", unix.MS_BIND, "")
+}
+
 func (l *lab) removePod(path string) error {
-	err := l.do("", func() error {
+	l.pods[path].end()
+	delete(l.pods, path)
+	err := l.host.do(func() error {
 		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
 			return err
 		}
@@ -180,4 +190,9 @@ func (l *lab) removePod(path string) error {
 	return nil
 }
 
-func (l *lab) close() { close(l.work) }
+func (l *lab) close() {
+	for _, pod := range l.pods {
+		pod.end()
+	}
+	l.host.end()
+}

@@ -49,9 +49,22 @@ type reply struct {
 	body []byte
 }
 
+// dumpTries bounds how often an interrupted dump is read again.
+const dumpTries = 20
+
 // exchange sends the messages as one datagram and reads until the kernel has
-// acknowledged the one that asked for it, or finished the dump.
-func exchange(protocol int, messages ...message) ([]reply, error) {
+// acknowledged the one that asked for it, or finished the dump. A dump that a
+// change interrupted may lack something, and is read again.
+func exchange(protocol int, messages ...message) (replies []reply, err error) {
+	for range dumpTries {
+		if replies, err = exchangeOnce(protocol, messages); !errors.Is(err, unix.EINTR) {
+			return replies, err
+		}
+	}
+	return nil, fmt.Errorf("netlink dump, %d times: %w", dumpTries, err)
+}
+
+func exchangeOnce(protocol int, messages []message) ([]reply, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return nil, fmt.Errorf("netlink socket: %w", err)
@@ -72,24 +85,30 @@ func exchange(protocol int, messages ...message) ([]reply, error) {
 	return receive(fd)
 }
 
-func receive(fd int) ([]reply, error) {
-	var replies []reply
+func receive(fd int) (replies []reply, err error) {
+	var interrupted error
 	buffer := make([]byte, 1<<18)
 	for {
 		n, _, err := unix.Recvfrom(fd, buffer, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("netlink receive: %w", err)
 		}
 		part, done, err := split(buffer[:n])
 		replies = append(replies, part...)
+		if errors.Is(err, unix.EINTR) { // its rest is still to come
+			interrupted, err = err, nil
+		}
 		if err != nil || done {
-			return replies, err
+			return replies, errors.Join(err, interrupted)
 		}
 	}
 }
 
 // split takes a datagram apart. It is done after the end of a dump or an
-// acknowledgement.
+// acknowledgement. The error is EINTR where a dump was interrupted.
 func split(b []byte) (replies []reply, done bool, err error) {
 	for len(b) >= unix.SizeofNlMsghdr {
 		size := int(binary.NativeEndian.Uint32(b))
@@ -97,16 +116,19 @@ func split(b []byte) (replies []reply, done bool, err error) {
 			return nil, false, errors.New("netlink: message with a wrong length")
 		}
 		kind, body := binary.NativeEndian.Uint16(b[4:]), b[unix.SizeofNlMsghdr:size]
+		if binary.NativeEndian.Uint16(b[6:])&unix.NLM_F_DUMP_INTR != 0 {
+			err = unix.EINTR
+		}
 		switch kind {
 		case unix.NLMSG_DONE:
-			return replies, true, nil
+			return replies, true, err
 		case unix.NLMSG_ERROR:
 			return replies, true, acknowledgement(body)
 		}
 		replies = append(replies, reply{kind, append([]byte(nil), body...)})
 		b = b[min(align(size), len(b)):]
 	}
-	return replies, false, nil
+	return replies, false, err
 }
 
 func acknowledgement(body []byte) error {

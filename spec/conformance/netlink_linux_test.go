@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -17,6 +18,16 @@ func TestAttributesReadBack(t *testing.T) {
 	replies, done, err := split(message{kind: unix.RTM_NEWADDR, body: m.body}.encode(1))
 	if err != nil || done || len(replies) != 1 || !slices.Equal(replies[0].body, m.body) {
 		t.Errorf("message read back as %v, %v, %v", replies, done, err)
+	}
+}
+
+// TestInterruptedDump: a mark on any message, the last one as well, is seen.
+func TestInterruptedDump(t *testing.T) {
+	for _, kind := range []uint16{unix.RTM_NEWADDR, unix.NLMSG_DONE} {
+		m := message{kind: kind, flags: unix.NLM_F_DUMP_INTR, body: make([]byte, 4)}
+		if _, done, err := split(m.encode(1)); !errors.Is(err, unix.EINTR) || done != (kind == unix.NLMSG_DONE) {
+			t.Errorf("kind %d: done %t, %v", kind, done, err)
+		}
 	}
 }
 
