@@ -9,19 +9,31 @@ import (
 	"github.com/mascri/mascri/spec"
 )
 
-// apply makes the plan so, step by step; the first error ends it. What the
-// packet filter is to hold collects on the way and is committed at the end, as
-// one transaction.
+// apply makes the plan so. What the packet filter is to hold collects on the way
+// and is committed at the end, as one transaction.
 func (p Plan) apply(ctx context.Context, k *kernel) error {
-	for _, step := range p.Steps() {
+	if err := k.take(ctx, p.Steps()); err != nil {
+		return err
+	}
+	return k.commit(ctx)
+}
+
+// take applies the steps in their order, but for those that it has taken before;
+// the first error ends it.
+func (k *kernel) take(ctx context.Context, steps []Step) error {
+	for _, step := range steps {
+		if k.taken[step] {
+			continue
+		}
 		if err := ctx.Err(); err != nil {
 			return spec.Errorf(spec.TryAgain, "stopped before %q: %w", step, err)
 		}
 		if err := do(ctx, step, func() error { return step.Apply(k) }); err != nil {
 			return spec.Errorf(kernelCode(err), "%w", err)
 		}
+		k.taken[step] = true
 	}
-	return k.commit(ctx)
+	return nil
 }
 
 // commit sends what the packet filter steps have collected.
@@ -36,8 +48,11 @@ func (k *kernel) commit(ctx context.Context) error {
 	return nil
 }
 
-// check compares the plan with the kernel and reports every difference.
+// check compares the plan with the kernel, as it is now, and reports every
+// difference.
 func (p Plan) check(k *kernel) error {
+	clear(k.hostLinks)
+	clear(k.podLinks)
 	var errs []error
 	for _, step := range p.Steps() {
 		errs = append(errs, step.Check(k))

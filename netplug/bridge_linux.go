@@ -132,9 +132,9 @@ func isZero(mac net.HardwareAddr) bool {
 
 // bridge looks up a link that must be a bridge.
 func (k *kernel) bridge(name string) (*netlink.Bridge, error) {
-	link, err := k.host.LinkByName(name)
+	link, err := k.hostLink(name)
 	if err != nil {
-		return nil, fmt.Errorf("look up bridge %s: %w", name, err)
+		return nil, fmt.Errorf("bridge: %w", err)
 	}
 	br, ok := link.(*netlink.Bridge)
 	if !ok {

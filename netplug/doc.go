@@ -3,7 +3,7 @@
 //
 // One ADD, file by file:
 //
-//	verbs_linux.go   Add: parse, lease, plan, apply, result
+//	verbs_linux.go   Add: parse, link and lease at once, plan, apply, result
 //	config.go        stdin becomes a validated Config
 //	plan.go          Config and leases become a Plan: a list of typed steps (pure)
 //	step.go          what a step is, and how a list of them prints, applies, checks

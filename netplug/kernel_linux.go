@@ -31,11 +31,14 @@ type kernelStep interface {
 // are opened once. Nothing below hops between namespaces: a socket stays in the
 // one it was opened in.
 type kernel struct {
-	host    *netlink.Handle
-	raw     map[int]*nl.SocketHandle // for messages that are composed here
-	pod     *netlink.Handle          // nil until openPod
-	podFile *os.File
-	filter  *filter.Conn // nil until packetFilter
+	host      *netlink.Handle
+	raw       map[int]*nl.SocketHandle // for messages that are composed here
+	pod       *netlink.Handle          // nil until openPod
+	podFile   *os.File
+	filter    *filter.Conn            // nil until packetFilter
+	hostLinks map[string]netlink.Link // looked up before
+	podLinks  map[string]netlink.Link
+	taken     map[Step]bool // steps that apply has taken
 }
 
 // socketTimeout bounds each wait for the kernel's answer.
@@ -47,7 +50,9 @@ func openKernel() (*kernel, error) {
 	if err != nil {
 		return nil, spec.Errorf(spec.Kernel, "open a netlink socket: %w", err)
 	}
-	k := &kernel{host: host}
+	k := &kernel{
+		host: host, hostLinks: map[string]netlink.Link{}, podLinks: map[string]netlink.Link{}, taken: map[Step]bool{},
+	}
 	if err := errors.Join(host.SetSocketTimeout(socketTimeout), k.openRaw()); err != nil {
 		k.close()
 		return nil, spec.Errorf(spec.Kernel, "set up netlink: %w", err)
@@ -111,19 +116,35 @@ func (k *kernel) request(req *nl.NetlinkRequest, answer uint16) ([][]byte, error
 	return req.Execute(unix.NETLINK_ROUTE, answer)
 }
 
+// hostLink finds one of the node's links. The kernel is asked once for each:
+// what the steps need is the index, which a link keeps for life.
 func (k *kernel) hostLink(name string) (netlink.Link, error) {
+	if link, ok := k.hostLinks[name]; ok {
+		return link, nil
+	}
+	return k.hostLinkNow(name)
+}
+
+// hostLinkNow is hostLink for what may have changed.
+func (k *kernel) hostLinkNow(name string) (netlink.Link, error) {
 	link, err := k.host.LinkByName(name)
 	if err != nil {
 		return nil, fmt.Errorf("look up %s: %w", name, err)
 	}
+	k.hostLinks[name] = link
 	return link, nil
 }
 
+// podLink finds one of the pod's links, and asks once as well.
 func (k *kernel) podLink(name string) (netlink.Link, error) {
+	if link, ok := k.podLinks[name]; ok {
+		return link, nil
+	}
 	link, err := k.pod.LinkByName(name)
 	if err != nil {
 		return nil, fmt.Errorf("look up %s in the pod: %w", name, err)
 	}
+	k.podLinks[name] = link
 	return link, nil
 }
 

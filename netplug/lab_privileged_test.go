@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -97,6 +98,18 @@ func (l *lab) pod() string {
 	return path
 }
 
+// interpose makes a shell script the IPAM plugin; $IPAM is the real one.
+func (l *lab) interpose(script string) {
+	l.Helper()
+	ipam := filepath.Join(l.TempDir(), "ipam")
+	if err := os.Rename(filepath.Join(l.bin, "ipam"), ipam); err != nil {
+		l.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(l.bin, "ipam"), []byte("#!/bin/sh\nIPAM="+ipam+"\n"+script+"\n"), 0o755); err != nil {
+		l.Fatal(err)
+	}
+}
+
 // sh runs a command in the node's namespace; it must succeed.
 func (l *lab) sh(command string) string {
 	l.Helper()
@@ -148,9 +161,23 @@ func (l *lab) run(c call) answer {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	var stdout, stderr bytes.Buffer
+	var stdout bytes.Buffer
+	var stderr shared
 	code := Plugin().Run(ctx, env, strings.NewReader(c.config), &stdout, &stderr)
-	return answer{code, stdout.String(), stderr.String()}
+	return answer{code, stdout.String(), stderr.text.String()}
+}
+
+// shared is a buffer that a verb's goroutines may write to at once, as they may
+// to a file.
+type shared struct {
+	mu   sync.Mutex
+	text bytes.Buffer // not embedded: io.Copy would go round Write
+}
+
+func (s *shared) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
 }
 
 // must is run for what has to succeed.

@@ -60,12 +60,20 @@ func bridgeStep(cfg Config) Bridge {
 	return Bridge{Name: cfg.Bridge, MTU: cfg.MTU, Promisc: cfg.Promisc, VLANFiltering: cfg.VLANs.enabled()}
 }
 
+func vethStep(cfg Config) Veth {
+	return Veth{
+		Host: cfg.hostEnd(), Alias: alias(cfg.Network, cfg.Attachment), Bridge: cfg.Bridge, MTU: cfg.MTU,
+		Netns: cfg.Netns, IfName: cfg.Attachment.IfName, MAC: cfg.MAC.String(),
+	}
+}
+
+// linkSteps are those of the plan's that no lease is needed for: the bridge and
+// the veth pair, which are most of the kernel's work.
+func linkSteps(cfg Config) []Step { return []Step{bridgeStep(cfg), vethStep(cfg)} }
+
 func podSteps(cfg Config, leases []Lease, routes []Route) []Step {
 	host, netns, eth := cfg.hostEnd(), cfg.Netns, cfg.Attachment.IfName
-	steps := []Step{Veth{
-		Host: host, Alias: alias(cfg.Network, cfg.Attachment), Bridge: cfg.Bridge, MTU: cfg.MTU,
-		Netns: netns, IfName: eth, MAC: cfg.MAC.String(),
-	}}
+	steps := []Step{vethStep(cfg)}
 	// A bridge that runs netfilter rewrites the destination of a frame from a
 	// pod to its own host port, and then has to send it back where it came from.
 	if cfg.Hairpin || cfg.Isolated || len(cfg.Ports) > 0 {

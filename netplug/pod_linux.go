@@ -148,7 +148,7 @@ const (
 func (s Carrier) Apply(k *kernel) error {
 	deadline := time.Now().Add(carrierWait)
 	for pause := carrierStep; ; pause *= 2 {
-		link, err := k.hostLink(s.Host)
+		link, err := k.hostLinkNow(s.Host)
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ import (
 // result describes what ADD made (SPEC section 5, "Success"): the bridge, the
 // host's end and the container's, with the MACs that the kernel gave them.
 func (k *kernel) result(cfg Config, leases []Lease, routes []Route, ipam *current.Result) (*current.Result, error) {
-	bridge, err := k.hostLink(cfg.Bridge)
+	bridge, err := k.hostLinkNow(cfg.Bridge) // its MTU follows its ports'
 	if err != nil {
 		return nil, spec.Errorf(spec.Kernel, "%w", err)
 	}

@@ -18,7 +18,7 @@ type Step interface {
 	kernelStep
 }
 
-// Plan is everything one ADD makes, in the order in which it is made.
+// Plan is everything one ADD makes, in an order in which it can be made.
 type Plan struct {
 	Node []Step // shared with other pods: ensured, never undone
 	Pod  []Step // the attachment's own

@@ -13,7 +13,7 @@ import (
 )
 
 // add attaches the container (SPEC section 2, "ADD"). It is the path that this
-// repository is about: parse, lease, plan, apply, result.
+// repository is about: parse, link and lease at once, plan, apply, result.
 func add(ctx context.Context, r *spec.Request) (*current.Result, error) {
 	cfg, err := parse(r)
 	if err != nil {
@@ -30,18 +30,44 @@ func add(ctx context.Context, r *spec.Request) (*current.Result, error) {
 	if err := k.refuseExisting(cfg); err != nil {
 		return nil, err
 	}
-	if err := k.refuseBridge(cfg); err != nil {
+	if err := k.refuseBridge(ctx, cfg); err != nil {
 		return nil, err
 	}
-	answer, err := lease(ctx, r, cfg)
+	if cfg.SpoofCheck && cfg.MAC == nil {
+		cfg.MAC = randomMAC() // the rule must know it before the kernel would choose one
+	}
+	answer, err := connect(ctx, k, r, cfg)
 	if err != nil {
-		return nil, err // the delegate's lease is gone already: Request.Delegate
+		return nil, err
 	}
 	result, err := attach(ctx, k, cfg, answer)
 	if err != nil {
 		return nil, errors.Join(err, detach(context.WithoutCancel(ctx), k, r, cfg))
 	}
 	return appended(r.PrevResult, result), nil
+}
+
+// connect makes the pod's link while the IPAM plugin finds an address for it:
+// each takes about as long as the other.
+func connect(ctx context.Context, k *kernel, r *spec.Request, cfg Config) (*current.Result, error) {
+	type leased struct {
+		answer *current.Result
+		err    error
+	}
+	leasing := make(chan leased, 1)
+	go func() {
+		answer, err := lease(ctx, r, cfg)
+		leasing <- leased{answer, err}
+	}()
+	linkErr := k.take(ctx, linkSteps(cfg))
+	ipam := <-leasing
+	switch {
+	case ipam.err != nil: // the lease is gone already: Request.Delegate
+		return nil, errors.Join(ipam.err, linkErr, k.removeHostLink(cfg.hostEnd()))
+	case linkErr != nil:
+		return nil, errors.Join(linkErr, detach(context.WithoutCancel(ctx), k, r, cfg))
+	}
+	return ipam.answer, nil
 }
 
 // lease asks the IPAM plugin; a layer 2 network has none and gets nothing.
@@ -60,11 +86,8 @@ func lease(ctx context.Context, r *spec.Request, cfg Config) (*current.Result, e
 	return answer, err
 }
 
-// attach plans and applies.
+// attach plans and applies the rest.
 func attach(ctx context.Context, k *kernel, cfg Config, answer *current.Result) (*current.Result, error) {
-	if cfg.SpoofCheck && cfg.MAC == nil {
-		cfg.MAC = randomMAC() // the rule must know it before the kernel would choose one
-	}
 	leases, routes, err := addresses(answer)
 	if err != nil {
 		return nil, err
@@ -92,10 +115,10 @@ func (k *kernel) refuseExisting(cfg Config) error {
 
 // refuseBridge ends an ADD whose bridge cannot be had before an address is
 // leased for it.
-func (k *kernel) refuseBridge(cfg Config) error {
+func (k *kernel) refuseBridge(ctx context.Context, cfg Config) error {
 	var err error
 	if cfg.VLANs.enabled() {
-		err = bridgeStep(cfg).Apply(k) // only trying tells whether the kernel can
+		err = k.take(ctx, []Step{bridgeStep(cfg)}) // only trying tells whether the kernel can
 	} else if _, err = k.bridge(cfg.Bridge); isNotFound(err) {
 		err = nil
 	}

@@ -45,7 +45,8 @@ func Main(p Plugin) {
 }
 
 // Run executes the plugin once, as section 2 of the specification describes,
-// and returns the exit code: 0, or 1 with an error object on stdout.
+// and returns the exit code: 0, or 1 with an error object on stdout. A verb may
+// write to stderr from several goroutines.
 func (p Plugin) Run(ctx context.Context, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	r := &Request{env: env, stderr: stderr}
 	if r.lookup(TraceEnv) == "1" {
