@@ -34,7 +34,9 @@ func (s *Server) Recover(ctx context.Context) error {
 		errs = append(errs, err)
 	}
 	if s.containers != nil {
-		errs = append(errs, s.containers.recoverContainers(ctx))
+		if err := s.containers.recoverContainers(ctx); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	s.log.Info("recovered", "sandboxes", len(sandboxes), "kept", len(keep), "errors", len(errs))
 	return errors.Join(errs...)
