@@ -218,6 +218,9 @@ func (c *containers) statuses(ctx context.Context, sandbox string) ([]*runtimeap
 	var all []*runtimeapi.ContainerStatus
 	for _, one := range found {
 		w, err := c.findContainer(ctx, one.ID)
+		if err == nil {
+			w, err = c.awaitOOM(ctx, w)
+		}
 		if errors.Is(err, errNotFound) {
 			continue
 		}

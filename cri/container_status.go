@@ -25,6 +25,9 @@ func (c *containers) ContainerStatus(ctx context.Context, r *runtimeapi.Containe
 	}
 	if w.State == docker.Exited {
 		c.finishLog(ctx, w) // who hears of the end may read the whole log
+		if w, err = c.awaitOOM(ctx, w); err != nil {
+			return nil, err
+		}
 	}
 	answer := &runtimeapi.ContainerStatusResponse{Status: w.status()}
 	if r.GetVerbose() {
@@ -66,7 +69,7 @@ func (w workload) status() *runtimeapi.ContainerStatus {
 		StopSignal:  signalOf(w.StopSignal),
 	}
 	if answer.State == runtimeapi.ContainerState_CONTAINER_EXITED {
-		answer.FinishedAt = nanos(w.Finished)
+		answer.FinishedAt = nanos(w.finished())
 		answer.ExitCode = int32(w.ExitCode)
 		answer.Reason, answer.Message = w.reason(), w.Error
 	}
@@ -78,19 +81,6 @@ func (w workload) imageRef() string {
 		return ref
 	}
 	return w.ImageID
-}
-
-// reason is why the container ended, in the words that the kubelet shows.
-func (w workload) reason() string {
-	switch {
-	case w.State == docker.Created:
-		return "StartError"
-	case w.OOMKilled:
-		return "OOMKilled"
-	case w.ExitCode == 0:
-		return "Completed"
-	}
-	return "Error"
 }
 
 // nanos is a time of the engine's; 0 is never.
