@@ -78,8 +78,19 @@ func (s *store) indexed() (bool, error) {
 	if !s.index.sealed() {
 		return false, nil
 	}
-	s.known = holdings{s.index.ownedBy, newUsedSet(s.index.chunk)}
+	s.known = holdings{s.index.ownedBy, newUsedSet(s.chunk)}
 	return true, nil
+}
+
+// chunk is the index's, or the leases' own where that cannot be read.
+func (s *store) chunk(base netip.Addr) (*chunk, error) {
+	if c, err := s.index.chunk(base); err == nil {
+		return c, nil
+	}
+	if err := s.reload(); err != nil {
+		return nil, err
+	}
+	return s.known.used.at(base)
 }
 
 // makeTries bounds how often the directory is made again because another

@@ -134,6 +134,9 @@ func (x index) rebuildUsed(all leases) error {
 	keep := map[string]bool{}
 	for base, c := range all.used.chunks {
 		keep[base.String()] = true
+		if err := removeFile(x.chunkFile(base)); err != nil { // it may have another length
+			return err
+		}
 		if err := overwriteFile(x.chunkFile(base), c[:]); err != nil {
 			return err
 		}

@@ -102,6 +102,28 @@ func TestIndexIsOnlyACache(t *testing.T) {
 	}
 }
 
+// TestBrokenBitmap: one that cannot be read costs a reading of the leases, and
+// is right again afterwards. The seal says nothing of it.
+func TestBrokenBitmap(t *testing.T) {
+	for _, size := range []int{0, 7, chunkSize/8 + 1} {
+		for _, command := range []string{"ADD", "STATUS", "DEL", "GC"} {
+			n := newNode(t, `"subnet":"10.1.2.0/24"`)
+			n.must("ADD", "c1")
+			n.must("ADD", "c2")
+			if err := os.WriteFile(filepath.Join(n.dir, privateDir, "net", "used", "10.1.0.0"), make([]byte, size), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			n.valid("c1/eth0", "c2/eth0")
+			n.must(command, "c1/net1")
+			n.must("DEL", "c1/net1")
+			n.must("ADD", "c3")
+			n.must("DEL", "c3")
+			n.holds("10.1.2.2=c1/eth0", "10.1.2.3=c2/eth0")
+			n.consistent()
+		}
+	}
+}
+
 // TestReboot: leases of a former boot go, whoever runs first in the new one;
 // what host-local leased since stays.
 func TestReboot(t *testing.T) {
