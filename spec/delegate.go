@@ -16,7 +16,6 @@ import (
 
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
-	"github.com/containernetworking/cni/pkg/types/create"
 )
 
 // This file does what the library's pkg/invoke does for a plugin that
@@ -91,11 +90,11 @@ func (r *Request) delegatedResult(out []byte) (*current.Result, error) {
 	if head.CNIVersion == "" {
 		head.CNIVersion = r.Version
 	}
-	result, err := create.Create(head.CNIVersion, out)
+	result, err := readResult(head.CNIVersion, out)
 	if err != nil {
 		return nil, Errorf(Decode, "read the delegated plugin's result: %w", err)
 	}
-	return current.NewResultFromResult(result)
+	return result, nil
 }
 
 // execute runs the delegate once, or again while its binary is being replaced.

@@ -40,6 +40,13 @@ func TestDelegateAdd(t *testing.T) {
 	}
 }
 
+func TestDelegatedResultWithANull(t *testing.T) {
+	r, _ := delegate(t, `echo '{"cniVersion":"1.0.0","ips":[null]}'`)
+	if _, err := r.Delegate(context.Background(), "ADD", "child"); CodeOf(err) != Decode || !strings.Contains(err.Error(), "ips[0] is null") {
+		t.Errorf("%v, expected what is null", err)
+	}
+}
+
 func TestDelegateFailureIsFollowedByDel(t *testing.T) {
 	r, log := delegate(t, `[ $CNI_COMMAND = DEL ] || { echo '{"code":11,"msg":"busy"}'; exit 1; }`)
 	_, err := r.Delegate(context.Background(), "ADD", "child")

@@ -100,6 +100,8 @@ func TestBadInputReachesNoVerb(t *testing.T) {
 		{"STATUS before 1.1.0", []string{"CNI_COMMAND=STATUS"}, `{"cniVersion":"1.0.0","name":"net"}`, IncompatibleVersion, "does not allow STATUS"},
 		{"GC without the list", []string{"CNI_COMMAND=GC"}, config, InvalidConfig, "cni.dev/valid-attachments"},
 		{"prevResult is no result", nil, `{"cniVersion":"1.1.0","name":"net","prevResult":{"ips":7}}`, Decode, "prevResult"},
+		{"prevResult has a null", nil, `{"cniVersion":"1.1.0","name":"net","prevResult":{"cniVersion":"1.1.0","ips":[{"address":"10.1.2.3/24"},null]}}`, Decode, "ips[1] is null"},
+		{"prevResult of old has a null", nil, `{"cniVersion":"0.4.0","name":"net","prevResult":{"cniVersion":"0.4.0","interfaces":[null]}}`, Decode, "interfaces[0] is null"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

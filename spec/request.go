@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
-	"github.com/containernetworking/cni/pkg/types/create"
 	"github.com/containernetworking/cni/pkg/version"
 )
 
@@ -142,11 +141,9 @@ func (r *Request) readPrevResult() error {
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil
 	}
-	result, err := create.Create(r.Version, raw)
+	result, err := readResult(r.Version, raw)
 	if err == nil {
-		r.PrevResult, err = current.NewResultFromResult(result)
-	}
-	if err == nil {
+		r.PrevResult = result
 		return nil
 	}
 	if r.Command == "DEL" || r.Command == "GC" {
