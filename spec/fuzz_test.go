@@ -3,6 +3,8 @@ package spec
 import (
 	"bytes"
 	"context"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -63,6 +65,44 @@ func FuzzParseStep(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line []byte) {
 		if step, ok := ParseStep(line); !ok && step != (Step{}) {
 			t.Errorf("%q: %+v", line, step)
+		}
+	})
+}
+
+// FuzzNames: what passes is one path element, and an interface name that the
+// kernel takes.
+func FuzzNames(f *testing.F) {
+	for _, seed := range []string{"net", "a.b-c_d", "..", "a/b", "eth0", "eth0.100", "a\x00b", strings.Repeat("x", 256)} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if CheckName(s) == nil && (filepath.Base(s) != s || filepath.Join("/d", s) != "/d/"+s || len(s) > 255) {
+			t.Errorf("%q passes as a name", s)
+		}
+		if CheckIfName(s) == nil && (filepath.Base(s) != s || s == ".." || len(s) > 15 || strings.ContainsAny(s, " \t\n:\x00")) {
+			t.Errorf("%q passes as an interface name", s)
+		}
+	})
+}
+
+// FuzzDelegated: whatever a delegate prints, there is a result or an error with
+// a code, for each version of the protocol.
+func FuzzDelegated(f *testing.F) {
+	for _, seed := range []string{
+		`{"cniVersion":"1.1.0","ips":[{"address":"10.1.2.3/24","gateway":"10.1.2.1"}],"routes":[{"dst":"0.0.0.0/0"}],"dns":{}}`,
+		`{"cniVersion":"0.2.0","ip4":{"ip":"10.1.2.3/24","routes":[{"dst":"0.0.0.0/0"}]}}`, `{"ips":null}`, `null`, ``,
+		`{"code":11,"msg":"busy"}`, `{"code":-1,"msg":""}`,
+	} {
+		f.Add("1.0.0", []byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, version string, out []byte) {
+		r := &Request{Version: version}
+		result, err := r.delegatedResult(out)
+		if (result == nil) != (err != nil) {
+			t.Errorf("result %v, error %v", result, err)
+		}
+		if failed := pluginError("child", out, &exec.ExitError{}); failed.Error() == "" {
+			t.Error("an error that says nothing")
 		}
 	})
 }

@@ -94,3 +94,26 @@ func TestNotify(t *testing.T) {
 		t.Error("a service manager that does not listen goes unnoticed")
 	}
 }
+
+// FuzzSettings: a file of settings is taken whole or refused by its name.
+func FuzzSettings(f *testing.F) {
+	for _, seed := range []string{
+		"state-dir: /x\ncni-bin-dir: [/a, /b]\nbuiltin-network: off\ncni-timeout: 30s\n", "network: docker\nlog-level: debug\n",
+		"config: /other\n", "listen: [", "- a\n", "a: &a [*a]\n", "cni-timeout: 1e9\n", "{}", "state-dir: null\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		file := filepath.Join(t.TempDir(), "mascri.yaml")
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := readSettings([]string{"--config", file}, nil, io.Discard)
+		if err != nil {
+			return
+		}
+		if !filepath.IsAbs(s.stateDir) || !filepath.IsAbs(s.runDir) || s.execTimeout <= 0 || len(s.binDirs) == 0 {
+			t.Errorf("settings %+v", s)
+		}
+	})
+}

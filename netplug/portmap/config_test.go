@@ -1,6 +1,8 @@
 package portmap
 
 import (
+	"context"
+	"io"
 	"net/netip"
 	"strings"
 	"testing"
@@ -122,4 +124,40 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// FuzzAddresses: whatever result the plugins before made, the addresses are
+// valid and at most one of each family.
+func FuzzAddresses(f *testing.F) {
+	f.Add(`{"cniVersion":"1.0.0","interfaces":[{"name":"eth0","sandbox":"/x"}],"ips":[{"interface":0,"address":"10.0.0.2/24"},{"interface":9,"address":"fd00::2/64"}]}`)
+	f.Add(`{"cniVersion":"1.0.0","ips":[{"address":"::ffff:10.0.0.2/120"},{"interface":-1,"address":"10.0.0.2/0"}]}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		result := previous(text)
+		if result == nil {
+			return
+		}
+		addresses, err := Addresses(result, "eth0")
+		if err != nil {
+			return
+		}
+		families := map[bool]bool{}
+		for _, a := range addresses {
+			if !a.IsValid() || families[a.Addr().Is4()] {
+				t.Errorf("%s gives %v", text, addresses)
+			}
+			families[a.Addr().Is4()] = true
+		}
+	})
+}
+
+// previous reads a result as the plugin is given it; nil where it is refused.
+func previous(text string) (result *current.Result) {
+	plugin := Plugin()
+	plugin.Add = func(_ context.Context, r *spec.Request) (*current.Result, error) {
+		result = r.PrevResult
+		return &current.Result{}, nil
+	}
+	env := []string{"CNI_COMMAND=ADD", "CNI_CONTAINERID=c", "CNI_NETNS=/nowhere", "CNI_IFNAME=eth0"}
+	plugin.Run(context.Background(), env, strings.NewReader(`{"cniVersion":"1.0.0","name":"net","prevResult":`+text+`}`), io.Discard, io.Discard)
+	return result
 }

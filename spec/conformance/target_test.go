@@ -121,3 +121,28 @@ func TestSelect(t *testing.T) {
 		t.Errorf("chosen are %q, want %q", ids, want)
 	}
 }
+
+// FuzzTarget: a configuration gives units that can be called, or an error.
+func FuzzTarget(f *testing.F) {
+	f.Add([]byte(list))
+	f.Add([]byte(`{"cniVersion":"1.1.0","name":"n","type":"bridge","ipam":[]}`))
+	f.Add([]byte(`{"cniVersion":"1.1.0","name":"n","plugins":[null,{"type":7}]}`))
+	f.Fuzz(func(t *testing.T, conf []byte) {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "net.conflist")
+		if err := os.WriteFile(path, conf, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"bridge", "host-local", "portmap"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		units, err := Target{BinDir: dir, Conf: path}.units()
+		for _, u := range units {
+			if err == nil && (u.Type == "" || u.config["name"] == nil) {
+				t.Errorf("unit %+v", u)
+			}
+		}
+	})
+}

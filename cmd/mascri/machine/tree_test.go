@@ -202,3 +202,25 @@ func TestUninstallRefusesABrokenRecord(t *testing.T) {
 		t.Errorf("error %v does not name the record", err)
 	}
 }
+
+// FuzzRecord: a record of an installation is read whole or refused by its name.
+func FuzzRecord(f *testing.F) {
+	f.Add([]byte(`{"files":[{"path":"/opt/cni/bin/ipam","sha256":"00","kept":"/opt/cni/bin/ipam.kept"}],"directories":["/opt/cni"]}`))
+	f.Add([]byte(`{"files":null}`))
+	f.Add([]byte(`[`))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		tree := Tree{Root: t.TempDir(), Record: "/record"}
+		if err := os.WriteFile(tree.at(tree.Record), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		rec, err := tree.read()
+		if err != nil && !strings.Contains(err.Error(), tree.Record) {
+			t.Errorf("%v names no file", err)
+		}
+		if err == nil {
+			if err := tree.write(rec); err != nil {
+				t.Errorf("what was read cannot be written: %v", err)
+			}
+		}
+	})
+}
