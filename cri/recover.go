@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/mascri/mascri/cri/docker"
 	"github.com/mascri/mascri/cri/podnet"
 )
@@ -19,27 +21,37 @@ func (s *Server) Recover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
-	var errs []error
-	var keep []string
-	for _, sandbox := range sandboxes {
-		kept, err := s.recoverSandbox(ctx, sandbox)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("recover sandbox %s of %s: %w", short(sandbox.id), sandbox.pod, err))
-		}
-		if kept || err != nil {
+	keep, err := s.recoverSandboxes(ctx, sandboxes)
+	err = errors.Join(err, s.network.GC(ctx, keep))
+	if s.containers != nil {
+		err = errors.Join(err, s.containers.recoverContainers(ctx))
+	}
+	s.log.Info("recovered", "sandboxes", len(sandboxes), "kept", len(keep), "complete", err == nil)
+	return err
+}
+
+// recoverSandboxes recovers all sandboxes, some at a time, and returns those that
+// the network has to keep.
+func (s *Server) recoverSandboxes(ctx context.Context, sandboxes []sandbox) (keep []string, err error) {
+	kept, errs := make([]bool, len(sandboxes)), make([]error, len(sandboxes))
+	var group errgroup.Group
+	group.SetLimit(maxParallel)
+	for i, sandbox := range sandboxes {
+		group.Go(func() error {
+			var err error
+			if kept[i], err = s.recoverSandbox(ctx, sandbox); err != nil {
+				errs[i] = fmt.Errorf("recover sandbox %s of %s: %w", short(sandbox.id), sandbox.pod, err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // nil: one sandbox's error does not end the others
+	for i, sandbox := range sandboxes {
+		if kept[i] || errs[i] != nil {
 			keep = append(keep, sandbox.id)
 		}
 	}
-	if err := s.network.GC(ctx, keep); err != nil {
-		errs = append(errs, err)
-	}
-	if s.containers != nil {
-		if err := s.containers.recoverContainers(ctx); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	s.log.Info("recovered", "sandboxes", len(sandboxes), "kept", len(keep), "errors", len(errs))
-	return errors.Join(errs...)
+	return keep, errors.Join(errs...)
 }
 
 // recoverSandbox finishes what was half done with one sandbox and tells whether
