@@ -112,19 +112,19 @@ func (c *containers) watch(ctx context.Context) {
 	tick := time.NewTicker(resyncInterval)
 	defer tick.Stop()
 	for {
+		event, open := docker.Event{Action: docker.ActionResync}, true
 		select {
 		case <-tick.C:
-			c.reload(ctx)
-		case event, open := <-events:
-			if !open {
-				<-ended // ctx's own error
-				return
-			}
-			c.note(ctx, event)
-			select {
-			case queue <- event:
-			case <-ctx.Done():
-			}
+		case event, open = <-events:
+		}
+		if !open {
+			<-ended // ctx's own error
+			return
+		}
+		c.note(ctx, event)
+		select {
+		case queue <- event:
+		case <-ctx.Done():
 		}
 	}
 }
@@ -164,6 +164,7 @@ func (c *containers) handle(ctx context.Context, event docker.Event) {
 		if err := c.resumeLogs(ctx); err != nil && ctx.Err() == nil {
 			c.log.Error("some logs could not be resumed", "error", err)
 		}
+		c.catchUp(ctx)
 		return
 	}
 	if event.Labels[labelKind] == "" {
@@ -179,11 +180,7 @@ func (c *containers) handle(ctx context.Context, event docker.Event) {
 			c.forgetLog(event.ID)
 		}
 	}
-	kind, told := eventTypes[event.Action]
-	if !told || c.events.empty() {
-		return
-	}
-	c.events.send(c.eventOf(ctx, kind, event))
+	c.tell(ctx, event)
 }
 
 // eventOf describes an event with the state of the whole pod as it is now. Both

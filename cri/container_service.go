@@ -51,6 +51,7 @@ type containers struct {
 	stream *stream.Server
 	layers layerSizes
 	events subscribers
+	told   told
 	// written is what the labels of workload containers say; Server.decoded is
 	// the sandboxes'.
 	written decoded[workload]
