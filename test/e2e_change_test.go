@@ -14,19 +14,24 @@ import (
 	"github.com/mascri/mascri/cri/docker"
 )
 
-// networkReady is the condition NetworkReady: nil, or the reason it is false.
+// networkReady is the condition NetworkReady, with the reason where it is false.
 func (n *node) networkReady() *runtimeapi.RuntimeCondition {
+	n.t.Helper()
+	return n.condition(runtimeapi.NetworkReady)
+}
+
+func (n *node) condition(name string) *runtimeapi.RuntimeCondition {
 	n.t.Helper()
 	answer, err := n.Status(n.t.Context(), &runtimeapi.StatusRequest{})
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	for _, condition := range answer.GetStatus().GetConditions() {
-		if condition.GetType() == runtimeapi.NetworkReady {
+		if condition.GetType() == name {
 			return condition
 		}
 	}
-	n.t.Fatalf("no condition %s in %v", runtimeapi.NetworkReady, answer)
+	n.t.Fatalf("no condition %s in %v", name, answer)
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
@@ -158,7 +159,10 @@ func (n *node) start() {
 // connect opens the client and waits until the daemon answers.
 func (n *node) connect() {
 	n.t.Helper()
-	connection, err := grpc.NewClient("unix://"+n.socket(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	// The library's own wait between attempts begins at a second.
+	often := grpc.WithConnectParams(grpc.ConnectParams{
+		Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond}, MinConnectTimeout: time.Second})
+	connection, err := grpc.NewClient("unix://"+n.socket(), grpc.WithTransportCredentials(insecure.NewCredentials()), often)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -167,13 +171,15 @@ func (n *node) connect() {
 	n.awaitAnswer()
 }
 
-// awaitAnswer waits until the daemon serves.
+// awaitAnswer waits until the daemon serves; with hundreds of pods to recover
+// that takes a while.
 func (n *node) awaitAnswer() {
 	n.t.Helper()
-	eventually(n.t, func() error {
-		_, err := n.Version(n.t.Context(), &runtimeapi.VersionRequest{}, grpc.WaitForReady(false))
-		return err
-	})
+	ctx, cancel := context.WithTimeout(n.t.Context(), time.Minute)
+	defer cancel()
+	if _, err := n.Version(ctx, &runtimeapi.VersionRequest{}, grpc.WaitForReady(true)); err != nil {
+		n.t.Fatalf("the daemon does not answer: %v", err)
+	}
 }
 
 // stopDaemon ends the daemon with a signal and waits until it is gone.

@@ -24,9 +24,9 @@ var soakPods = flag.Int("soak-pods", 8, "pods of the soak, each with two contain
 const (
 	// soakWorkers is how many calls are under way at any time.
 	soakWorkers = 16
-	// soakKillAfter and soakKillWithin are the least and the most time from a
-	// daemon's start to its killing.
-	soakKillAfter, soakKillWithin = time.Second, 9 * time.Second
+	// soakKillAfter is the least time from a daemon's start to its killing; the
+	// most is longer by soakKillPerPod a pod, for a start with more takes longer.
+	soakKillAfter, soakKillPerPod = time.Second, 150 * time.Millisecond
 	// soakRounds is how often pods come and go while one daemon runs.
 	soakRounds = 4
 )
@@ -75,7 +75,7 @@ func (s *soak) runWhileKilled(pods int) {
 		select {
 		case <-over:
 			return
-		case <-time.After(soakKillAfter + rand.N(soakKillWithin-soakKillAfter)):
+		case <-time.After(soakKillAfter + rand.N(3*time.Second+time.Duration(pods)*soakKillPerPod)):
 		}
 		s.outages.Add(1)
 		s.restart(syscall.SIGKILL)

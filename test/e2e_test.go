@@ -28,7 +28,7 @@ import (
 const binEnv = "MASCRI_TEST_BIN"
 
 // ownDirectories are empty inside.
-var ownDirectories = []string{"/run", "/var/lib/docker", "/var/lib/cni", "/var/lib/mascri", "/etc/cni", "/opt/cni"}
+var ownDirectories = []string{"/run", "/var/lib/docker", "/var/lib/cni", "/var/lib/mascri", "/etc/cni", "/etc/docker", "/opt/cni"}
 
 func TestMain(m *testing.M) {
 	if bin := os.Getenv(binEnv); bin != "" {
@@ -72,44 +72,43 @@ func startInside() (code int, err error) {
 func runInside(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	engine, err := makeMachine(ctx)
-	if err != nil {
+	if err := makeMachine(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "end-to-end tests: make a machine:", err)
 		return 1
 	}
 	code := m.Run()
-	if err := engine.Stop(context.Background()); err != nil {
+	if err := machineEngine.Stop(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "end-to-end tests:", err)
 		return 1
 	}
 	return code
 }
 
-func makeMachine(ctx context.Context) (*machine.Engine, error) {
-	var err error
+func makeMachine(ctx context.Context) (err error) {
 	if inheritedMounts, err = nsfsMounts(); err != nil {
-		return nil, err
+		return err
 	}
 	// What lies below the new /run counts as well: an engine looks for the mount
 	// that a path is on, and takes the first. EINVAL: it was not a mount.
 	if err := shareRun(); err != nil && !errors.Is(err, unix.EINVAL) {
-		return nil, err
+		return err
 	}
 	for _, dir := range ownDirectories {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return nil, err
+			return err
 		}
 		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"); err != nil {
-			return nil, fmt.Errorf("mount tmpfs on %s: %w (needs CAP_SYS_ADMIN)", dir, err)
+			return fmt.Errorf("mount tmpfs on %s: %w (needs CAP_SYS_ADMIN)", dir, err)
 		}
 	}
 	if err := shareRun(); err != nil {
-		return nil, err
+		return err
 	}
 	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("ip link set lo up: %w: %s", err, out)
+		return fmt.Errorf("ip link set lo up: %w: %s", err, out)
 	}
-	return machine.StartEngine(ctx, os.Stderr)
+	machineEngine, err = machine.StartEngine(ctx, os.Stderr)
+	return err
 }
 
 // shareRun makes /run a shared mount, as systemd has it: run-in-docker's mounts
