@@ -115,6 +115,23 @@ func decodeContainer(c docker.Container) (workload, error) {
 	return found, nil
 }
 
+// image is what the container was created from, by the name that its user wrote
+// where the caller passed that on: a kubelet names images by ID, and shows its
+// users what it is answered.
+func (w workload) image() *runtimeapi.ImageSpec {
+	asked := w.config.GetImage()
+	if asked.GetUserSpecifiedImage() == "" {
+		return asked
+	}
+	return &runtimeapi.ImageSpec{
+		Image:              asked.GetUserSpecifiedImage(),
+		UserSpecifiedImage: asked.GetUserSpecifiedImage(),
+		ImageRef:           asked.GetImageRef(),
+		RuntimeHandler:     asked.GetRuntimeHandler(),
+		Annotations:        asked.GetAnnotations(),
+	}
+}
+
 // specOf is a container in Docker's terms.
 func specOf(s sandbox, config *runtimeapi.ContainerConfig, labels map[string]string, log docker.Log) (docker.ContainerSpec, error) {
 	namespaces, err := containerNamespaces(s, config.GetLinux().GetSecurityContext().GetNamespaceOptions())

@@ -27,7 +27,7 @@ func (c *containers) list(ctx context.Context, filter *runtimeapi.ContainerFilte
 			Id:           w.ID,
 			PodSandboxId: w.sandbox,
 			Metadata:     w.config.GetMetadata(),
-			Image:        w.config.GetImage(),
+			Image:        w.image(),
 			ImageId:      w.ImageID,
 			ImageRef:     w.imageRef(),
 			State:        w.criState(),

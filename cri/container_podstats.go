@@ -160,20 +160,20 @@ func (c *containers) podMetrics(ctx context.Context) ([]*runtimeapi.PodSandboxMe
 		m := p.config.GetMetadata()
 		target := stats.MetricPod{
 			Namespace: m.GetNamespace(), Name: m.GetName(), HostNetwork: p.onHostNetwork(),
-			Sandbox: c.metricTarget(p.container, ""),
+			Sandbox: c.metricTarget(p.container, "", p.container.Image),
 		}
 		for _, w := range p.containers {
-			target.Containers = append(target.Containers, c.metricTarget(w.Container, w.config.GetMetadata().GetName()))
+			target.Containers = append(target.Containers, c.metricTarget(w.Container, w.config.GetMetadata().GetName(), w.image().GetImage()))
 		}
 		targets = append(targets, target)
 	}
 	return c.stats.Metrics(ctx, targets)
 }
 
-func (c *containers) metricTarget(container docker.Container, name string) stats.MetricTarget {
+func (c *containers) metricTarget(container docker.Container, name, image string) stats.MetricTarget {
 	target := stats.MetricTarget{
 		Target:    stats.Target{ID: container.ID, PID: container.PID},
-		Container: name, Image: container.Image, Started: container.Started,
+		Container: name, Image: image, Started: container.Started,
 	}
 	// Where the files cannot be measured, the metrics go without their size.
 	if size, ok, err := c.layers.of(container.ID, container.WritableLayer); ok && err == nil {

@@ -57,7 +57,7 @@ func (w workload) status() *runtimeapi.ContainerStatus {
 		State:       w.criState(),
 		CreatedAt:   w.created.UnixNano(),
 		StartedAt:   nanos(w.Started),
-		Image:       w.config.GetImage(),
+		Image:       w.image(),
 		ImageId:     w.ImageID,
 		ImageRef:    w.imageRef(),
 		Labels:      w.config.GetLabels(),

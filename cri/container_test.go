@@ -209,3 +209,24 @@ func TestStopRemoveAndList(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A kubelet names the image by its ID, and its user by a name. What is shown
+// again is the user's.
+func TestImageAsItsUserNamedIt(t *testing.T) {
+	b, _ := newContainerBench(t)
+	config := goodContainer("c")
+	config.Image = &runtimeapi.ImageSpec{Image: "busybox", UserSpecifiedImage: "busybox:1"}
+	id, err := b.create(b.mustRun(goodPod("web")), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := b.ListContainers(t.Context(), &runtimeapi.ListContainersRequest{})
+	if err != nil || len(list.GetContainers()) != 1 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	for _, image := range []*runtimeapi.ImageSpec{b.status(id).GetImage(), list.GetContainers()[0].GetImage()} {
+		if image.GetImage() != "busybox:1" || image.GetUserSpecifiedImage() != "busybox:1" {
+			t.Errorf("%v", image)
+		}
+	}
+}
