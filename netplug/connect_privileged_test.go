@@ -19,8 +19,10 @@ done
 // is a link for it.
 func TestTheLinkIsMadeMeanwhile(t *testing.T) {
 	l := newLab(t)
+	config := l.config(`"isDefaultGateway":true,` + v4)
+	l.must(call{command: "ADD", id: "first", netns: l.pod(), config: config})
 	l.interpose(untilTheLink + "exec $IPAM")
-	pod, config := l.pod(), l.config(`"isDefaultGateway":true,`+v4)
+	pod := l.pod()
 	added := l.must(call{command: "ADD", id: "a", netns: pod, config: config})
 	l.must(call{command: "CHECK", id: "a", netns: pod, config: withPrev(t, config, added.stdout)})
 }
@@ -29,6 +31,7 @@ func TestTheLinkIsMadeMeanwhile(t *testing.T) {
 // in the meantime.
 func TestTheLinkIsUnmade(t *testing.T) {
 	l := newLab(t)
+	l.sh("ip link add br-lab type bridge")
 	l.interpose(untilTheLink + `[ $CNI_COMMAND = DEL ] || { echo '{"code":101,"msg":"no IP addresses available"}'; exit 1; }`)
 	pod := l.pod()
 	l.refused(call{command: "ADD", id: "a", netns: pod, config: l.config(v4)}, spec.Exhausted, "no IP addresses available")
@@ -37,5 +40,17 @@ func TestTheLinkIsUnmade(t *testing.T) {
 	}
 	if links := l.sh("nsenter --net=" + pod + " ip -o link show type veth"); links != "" {
 		t.Errorf("left in the pod: %s", links)
+	}
+}
+
+// TestNoAddressNoBridge: where the node has no bridge yet, an ADD that gets no
+// address leaves the node without one.
+func TestNoAddressNoBridge(t *testing.T) {
+	l := newLab(t)
+	before := l.sh("ip -o link")
+	l.interpose(`[ $CNI_COMMAND = DEL ] || { echo '{"code":101,"msg":"no IP addresses available"}'; exit 1; }`)
+	l.refused(call{command: "ADD", id: "a", netns: l.pod(), config: l.config(v4)}, spec.Exhausted, "no IP addresses available")
+	if after := l.sh("ip -o link"); after != before {
+		t.Errorf("links before a failed ADD:\n%safter it:\n%s", before, after)
 	}
 }

@@ -48,8 +48,12 @@ func add(ctx context.Context, r *spec.Request) (*current.Result, error) {
 }
 
 // connect makes the pod's link while the IPAM plugin finds an address for it:
-// each takes about as long as the other.
+// each takes about as long as the other. On a node without the bridge the address
+// comes first: an ADD that finds none must not leave a bridge.
 func connect(ctx context.Context, k *kernel, r *spec.Request, cfg Config) (*current.Result, error) {
+	if _, err := k.hostLink(cfg.Bridge); isNotFound(err) {
+		return lease(ctx, r, cfg)
+	}
 	type leased struct {
 		answer *current.Result
 		err    error
