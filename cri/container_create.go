@@ -60,6 +60,9 @@ func (c *containers) create(ctx context.Context, s sandbox, config *runtimeapi.C
 	if err != nil {
 		return "", err
 	}
+	if err := c.settleGroups(ctx, &wanted.Security, config.GetLinux().GetSecurityContext(), image); err != nil {
+		return "", err
+	}
 	// As with a sandbox: not cancelled with the caller, and undone by name.
 	id, err := c.engine.CreateContainer(context.WithoutCancel(ctx), wanted)
 	if errors.Is(err, docker.ErrConflict) {

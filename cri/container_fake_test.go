@@ -141,6 +141,11 @@ func (e *fakeWorkload) Update(_ context.Context, id string, r docker.Resources) 
 func (e *fakeWorkload) Info(context.Context) (docker.Info, error) { return e.info, nil }
 func (e *fakeWorkload) Features() docker.Features                 { return docker.Features{} }
 
+// LookupUser knows every user, as a member of two groups.
+func (e *fakeWorkload) LookupUser(context.Context, string, string) (docker.Account, error) {
+	return docker.Account{GID: 30, Groups: []int{31, 32}}, e.take("look up user")
+}
+
 func (e *fakeWorkload) Exec(context.Context, string, docker.Command) (*docker.Process, error) {
 	return nil, errInjected
 }

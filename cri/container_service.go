@@ -29,6 +29,7 @@ type Workload interface {
 	Attach(ctx context.Context, id string, streams docker.Streams) (*docker.Session, error)
 	Events(ctx context.Context, since time.Time) (<-chan docker.Event, <-chan error)
 	Features() docker.Features
+	LookupUser(ctx context.Context, image, name string) (docker.Account, error)
 }
 
 // ContainersConfig holds what the container half needs beside the engine.

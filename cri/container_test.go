@@ -90,8 +90,8 @@ func TestRefusedContainers(t *testing.T) {
 		"add_ambient_capabilities": {codes.Unimplemented, func(c *runtimeapi.ContainerConfig) {
 			c.Linux = security(&runtimeapi.LinuxContainerSecurityContext{Capabilities: &runtimeapi.Capability{AddAmbientCapabilities: []string{"CHOWN"}}})
 		}},
-		"supplemental_groups_policy": {codes.Unimplemented, func(c *runtimeapi.ContainerConfig) {
-			c.Linux = security(&runtimeapi.LinuxContainerSecurityContext{SupplementalGroupsPolicy: runtimeapi.SupplementalGroupsPolicy_Strict})
+		"supplemental_groups_policy": {codes.InvalidArgument, func(c *runtimeapi.ContainerConfig) {
+			c.Linux = security(&runtimeapi.LinuxContainerSecurityContext{SupplementalGroupsPolicy: 7})
 		}},
 		"run_as_group": {codes.InvalidArgument, func(c *runtimeapi.ContainerConfig) {
 			c.Linux = security(&runtimeapi.LinuxContainerSecurityContext{RunAsGroup: &runtimeapi.Int64Value{}})

@@ -197,8 +197,7 @@ func checkContainerNamespaces(options *runtimeapi.NamespaceOption) error {
 	return nil
 }
 
-// checkUser: Docker takes a user and a group as one, and looks a user's other
-// groups up in the image unless it is told the group.
+// checkUser: Docker takes a user and a group as one.
 func checkUser(s *runtimeapi.LinuxContainerSecurityContext) error {
 	const field = "config.linux.security_context."
 	if s.GetRunAsUser() != nil && s.GetRunAsUsername() != "" {
@@ -210,9 +209,8 @@ func checkUser(s *runtimeapi.LinuxContainerSecurityContext) error {
 	if s.GetRunAsGroup() != nil && s.GetRunAsUser() == nil && s.GetRunAsUsername() == "" {
 		return invalid(field+"run_as_group", "needs run_as_user or run_as_username")
 	}
-	strict := s.GetSupplementalGroupsPolicy() == runtimeapi.SupplementalGroupsPolicy_Strict
-	if strict && s.GetRunAsGroup() == nil {
-		return unsupported(field+"supplemental_groups_policy", "Docker leaves out the image's groups only when it is told the group: set run_as_user and run_as_group")
+	if _, known := runtimeapi.SupplementalGroupsPolicy_name[int32(s.GetSupplementalGroupsPolicy())]; !known {
+		return invalid(field+"supplemental_groups_policy", "%d is unknown", s.GetSupplementalGroupsPolicy())
 	}
 	return nil
 }

@@ -27,10 +27,10 @@
 //	recover.go           after a restart
 //	container_service.go the other half: containers, in the order of
 //	container_validate.go, container_create.go (and container_config.go,
-//	container_security.go), container_lifecycle.go, container_status.go,
-//	container_list.go, container_log.go, container_stream.go,
-//	container_stats.go, container_events.go, and container_memory.go, by
-//	which lists and states cost the engine nothing
+//	container_security.go, container_groups.go), container_lifecycle.go,
+//	container_status.go, container_list.go, container_log.go,
+//	container_stream.go, container_stats.go, container_events.go, and
+//	container_memory.go, by which lists and states cost the engine nothing
 //	image_service.go     images
 //	network_docker.go    the network mode that uses Docker's own networks
 //	dryrun/              the mode that performs nothing and prints

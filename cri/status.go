@@ -54,7 +54,7 @@ func (s *Server) Status(ctx context.Context, r *runtimeapi.StatusRequest) (*runt
 			condition(runtimeapi.NetworkReady, "NetworkPluginNotReady", s.network.Status(ctx)),
 		}},
 		RuntimeHandlers: handlers(info),
-		Features:        &runtimeapi.RuntimeFeatures{},
+		Features:        &runtimeapi.RuntimeFeatures{SupplementalGroupsPolicy: s.containers != nil},
 	}
 	if !r.GetVerbose() {
 		return answer, nil

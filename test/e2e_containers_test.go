@@ -38,7 +38,8 @@ func importImage(t *testing.T) {
 	for _, file := range []struct {
 		name, content string
 		mode          int64
-	}{{"bin/busybox", string(busybox), 0o755}, {"etc/passwd", "root:x:0:0::/:/bin/sh\nweb:x:1000:1000::/:/bin/sh\n", 0o644}} {
+	}{{"bin/busybox", string(busybox), 0o755}, {"etc/passwd", "root:x:0:0::/:/bin/sh\nweb:x:1000:1000::/:/bin/sh\n", 0o644},
+		{"etc/group", "root:x:0:\nweb:x:1000:\nextra:x:50000:web\n", 0o644}} {
 		if err := w.WriteHeader(&tar.Header{Name: file.name, Mode: file.mode, Size: int64(len(file.content))}); err != nil {
 			t.Fatal(err)
 		}

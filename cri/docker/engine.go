@@ -37,6 +37,7 @@ type Engine struct {
 	pause    pauseImage
 	removals imageRemovals
 	oom      oomFloor
+	accounts accountCache
 }
 
 // Option changes a default of Connect.
@@ -75,11 +76,12 @@ func WithObserver(f func(operation string, took time.Duration, err error)) Optio
 // it is older than Docker 20.10.
 func Connect(ctx context.Context, host string, options ...Option) (*Engine, error) {
 	e := &Engine{
-		log:     slog.New(slog.DiscardHandler),
-		timeout: defaultCallTimeout,
-		observe: func(string, time.Duration, error) {},
-		limit:   newLimiter(max(4, 2*runtime.NumCPU())),
-		oom:     oomFloor{turn: newLimiter(1)},
+		log:      slog.New(slog.DiscardHandler),
+		timeout:  defaultCallTimeout,
+		observe:  func(string, time.Duration, error) {},
+		limit:    newLimiter(max(4, 2*runtime.NumCPU())),
+		oom:      oomFloor{turn: newLimiter(1)},
+		accounts: accountCache{turn: newLimiter(1), files: map[string]accountFiles{}},
 	}
 	for _, option := range options {
 		option(e)

@@ -67,7 +67,8 @@ func busyboxRoot(t *testing.T, program []byte) []byte {
 		add(tar.Header{Name: "bin/" + name, Typeflag: tar.TypeSymlink, Linkname: "busybox", Mode: 0o777}, nil)
 	}
 	add(tar.Header{Name: "etc/passwd", Mode: 0o644}, []byte("root:x:0:0::/:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n"))
-	add(tar.Header{Name: "etc/group", Mode: 0o644}, []byte("root:x:0:\nuser:x:1000:\nextra:x:50000:user\n"))
+	add(tar.Header{Name: "etc/group", Typeflag: tar.TypeSymlink, Linkname: "groups", Mode: 0o777}, nil)
+	add(tar.Header{Name: "etc/groups", Mode: 0o644}, []byte("root:x:0:\nuser:x:1000:\nextra:x:50000:user\n"))
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
