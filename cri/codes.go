@@ -59,6 +59,7 @@ var codeTable = []struct {
 	{podnet.ErrNoPlugin, codes.FailedPrecondition},
 	{podnet.ErrNoCapability, codes.FailedPrecondition},
 	{errNoDockerNetwork, codes.FailedPrecondition},
+	{errBehind, codes.Aborted},
 	{syscall.ENOSPC, codes.ResourceExhausted},
 }
 

@@ -69,17 +69,8 @@ func (s *subscribers) send(event *runtimeapi.ContainerEventResponse) {
 	}
 }
 
-// closeAll ends all calls: the daemon stops.
-func (s *subscribers) closeAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for events := range s.all {
-		s.drop(events)
-	}
-}
-
 // GetContainerEvents sends what happens to containers and sandboxes from now on,
-// until the caller leaves.
+// until the caller leaves or the daemon stops.
 func (c *containers) GetContainerEvents(_ *runtimeapi.GetEventsRequest, out grpc.ServerStreamingServer[runtimeapi.ContainerEventResponse]) error {
 	events := c.events.add()
 	defer c.events.remove(events)

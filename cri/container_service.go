@@ -118,13 +118,6 @@ func (c *containers) closeLogs() error {
 	return c.logs.Close()
 }
 
-// endStreams ends the calls that would go on for ever.
-func (s *Server) endStreams() {
-	if s.containers != nil {
-		s.containers.events.closeAll()
-	}
-}
-
 // register makes the services known to a gRPC server.
 func (s *Server) register(server *grpc.Server) {
 	if s.containers == nil {

@@ -23,23 +23,43 @@ func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerI
 			err = s.panicked(info.FullMethod, reason)
 		}
 		err = toStatus(err)
-		s.logCall(ctx, info.FullMethod, subject(request, answer), time.Since(begin), err)
+		s.ended(ctx, info.FullMethod, subject(request, answer), time.Since(begin), err)
 	}()
 	return handler(ctx, request)
 }
 
-// stream is unary for the calls that answer with a stream.
-func (s *Server) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	begin := time.Now()
-	defer func() {
-		if reason := recover(); reason != nil {
-			err = s.panicked(info.FullMethod, reason)
-		}
-		err = toStatus(err)
-		s.logCall(stream.Context(), info.FullMethod, "", time.Since(begin), err)
-	}()
-	return handler(server, stream)
+// streamUntil is unary for the calls that answer with a stream. Some of them go
+// on for as long as the caller likes, so they end with stopping.
+func (s *Server) streamUntil(stopping context.Context) grpc.StreamServerInterceptor {
+	return func(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+		begin := time.Now()
+		ctx, cancel := context.WithCancel(stream.Context())
+		defer cancel()
+		defer context.AfterFunc(stopping, cancel)()
+		defer func() {
+			if reason := recover(); reason != nil {
+				err = s.panicked(info.FullMethod, reason)
+			}
+			if err != nil && stopping.Err() != nil && stream.Context().Err() == nil {
+				err = errStopping
+			}
+			err = toStatus(err)
+			s.ended(stream.Context(), info.FullMethod, "", time.Since(begin), err)
+		}()
+		return handler(server, endingStream{stream, ctx})
+	}
 }
+
+// errStopping ends the streams of a daemon that stops.
+var errStopping = status.Error(codes.Unavailable, "the daemon is stopping: call again, and list what there is")
+
+// endingStream is a stream with another context.
+type endingStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s endingStream) Context() context.Context { return s.ctx }
 
 // panicked turns a defect into an error of this one call: the pods of a node
 // should not lose their runtime to it.
@@ -48,8 +68,10 @@ func (s *Server) panicked(method string, reason any) error {
 	return status.Error(codes.Internal, fmt.Sprintf("%s panicked: %v", path.Base(method), reason))
 }
 
-func (s *Server) logCall(ctx context.Context, method, subject string, took time.Duration, err error) {
+// ended tells of a call that is over, in the log and to whoever counts.
+func (s *Server) ended(ctx context.Context, method, subject string, took time.Duration, err error) {
 	name := path.Base(method)
+	s.config.OnCall(name, took, err)
 	attributes := []slog.Attr{slog.String("method", name), slog.Duration("took", took)}
 	if subject != "" {
 		attributes = append(attributes, slog.String("of", subject))
@@ -59,7 +81,7 @@ func (s *Server) logCall(ctx context.Context, method, subject string, took time.
 	case err != nil:
 		level = slog.LevelWarn
 		attributes = append(attributes, slog.String("code", status.Code(err).String()), slog.String("error", status.Convert(err).Message()))
-	case isPoll(name):
+	case isPoll(name) || strings.HasPrefix(method, "/grpc.health."):
 		level = slog.LevelDebug
 	}
 	s.log.LogAttrs(ctx, level, "call", attributes...)

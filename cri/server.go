@@ -66,6 +66,15 @@ type Config struct {
 	// The network must not need them, and pods keep the engine's resolv.conf.
 	RemoteEngine bool
 
+	// ShutdownGrace is how long calls under way may take once Serve has to end;
+	// 0 is 20 seconds.
+	ShutdownGrace time.Duration
+
+	// OnCall, if set, is told each call that has ended: the method's name
+	// without its service, how long it took, and its error, a gRPC status or
+	// nil. It must not block.
+	OnCall func(method string, took time.Duration, err error)
+
 	// OnStep, if set, is told each step of RunPodSandbox, StopPodSandbox and
 	// RemovePodSandbox when it has ended. It must not block.
 	OnStep func(spec.Step)
@@ -95,6 +104,12 @@ func New(config Config, engine Engine, network Network) *Server {
 	}
 	if config.OnStep == nil {
 		config.OnStep = func(spec.Step) {}
+	}
+	if config.OnCall == nil {
+		config.OnCall = func(string, time.Duration, error) {}
+	}
+	if config.ShutdownGrace == 0 {
+		config.ShutdownGrace = defaultShutdownGrace
 	}
 	return &Server{
 		config:  config,

@@ -1,0 +1,21 @@
+//go:build privileged && linux
+
+package cri
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestListenRefusesAnothersDirectory(t *testing.T) {
+	dir := t.TempDir()
+	const nobody = 65534
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(filepath.Join(dir, "s")); err == nil || !strings.Contains(err.Error(), "chown 0 "+dir) {
+		t.Errorf("in a directory of user %d: %v, want what to do about it", nobody, err)
+	}
+}
