@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -28,11 +29,9 @@ type Config struct {
 	// BaseURL is what clients are told, when they reach the server by another
 	// address than it listens on: a proxy's, with a path if need be.
 	BaseURL string
-	// CertFile and KeyFile, both PEM, switch TLS on.
+	// CertFile and KeyFile, both PEM, switch TLS on. They are read for each
+	// connection, so a renewed certificate holds at once.
 	CertFile, KeyFile string
-	// SelfSigned switches TLS on with a certificate made at start. It protects
-	// against listeners, not against impostors: clients cannot verify it.
-	SelfSigned bool
 	// Idle closes a session without traffic, Lifetime any session.
 	Idle, Lifetime time.Duration
 	// TokenLife is how long a URL waits to be used.
@@ -59,9 +58,6 @@ func (c Config) validate() (Config, error) {
 	if (c.CertFile == "") != (c.KeyFile == "") {
 		return c, errors.New("streaming TLS needs both a certificate and a key file")
 	}
-	if c.SelfSigned && c.CertFile != "" {
-		return c, errors.New("streaming TLS: give either certificate files or self-signed, not both")
-	}
 	return c, nil
 }
 
@@ -72,11 +68,20 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
+// protocol has 0.0.0.0 mean what it says: net.Listen takes it, for "tcp", for
+// the addresses of both families.
+func (c Config) protocol() string {
+	if address, err := netip.ParseAddrPort(c.Address); err == nil && address.Addr().Is4() {
+		return "tcp4"
+	}
+	return "tcp"
+}
+
 // baseURL is the URL that tokens are appended to; it ends in a slash. listening
 // is the address really in use, which names the port where 0 was asked for.
 func (c Config) baseURL(listening net.Addr) (*url.URL, error) {
 	scheme := "http"
-	if c.CertFile != "" || c.SelfSigned {
+	if c.CertFile != "" {
 		scheme = "https"
 	}
 	if c.BaseURL == "" {

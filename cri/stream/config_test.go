@@ -2,6 +2,7 @@ package stream
 
 import (
 	"net"
+	"strings"
 	"testing"
 )
 
@@ -10,7 +11,6 @@ func TestConfigRefuses(t *testing.T) {
 		"address without port":  {Address: "127.0.0.1"},
 		"negative timeout":      {Idle: -1},
 		"certificate alone":     {CertFile: "cert.pem"},
-		"two ways to TLS":       {CertFile: "c", KeyFile: "k", SelfSigned: true},
 		"base URL without host": {BaseURL: "/cri/"},
 		"base URL with a query": {BaseURL: "http://node/?a=b"},
 		"missing certificate":   {CertFile: "/nonexistent", KeyFile: "/nonexistent"},
@@ -33,11 +33,23 @@ func TestDefaultIsLoopback(t *testing.T) {
 	}
 }
 
+// A server on every address of a family is reached by loopback of that family.
+func TestURLOfEveryAddress(t *testing.T) {
+	s, err := Listen(Config{Address: "0.0.0.0:0"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.http.Close() }() // nobody is connected
+	if !strings.HasPrefix(s.URL(), "http://127.0.0.1:") {
+		t.Errorf("clients of 0.0.0.0 are sent to %s", s.URL())
+	}
+}
+
 func TestBaseURL(t *testing.T) {
 	listening := &net.TCPAddr{IP: net.IPv4zero, Port: 4000}
 	for want, c := range map[string]Config{
 		"http://127.0.0.1:4000/":  {},
-		"https://127.0.0.1:4000/": {SelfSigned: true},
+		"https://127.0.0.1:4000/": {CertFile: "c", KeyFile: "k"},
 		"http://node:10/cri/":     {BaseURL: "http://node:10/cri"},
 	} {
 		if u, err := c.baseURL(listening); err != nil || u.String() != want {

@@ -48,7 +48,7 @@ func Listen(config Config, engine Engine) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	socket, err := net.Listen("tcp", config.Address)
+	socket, err := net.Listen(config.protocol(), config.Address)
 	if err != nil {
 		return nil, fmt.Errorf("streaming server: %w", err)
 	}

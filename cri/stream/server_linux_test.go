@@ -20,7 +20,7 @@ import (
 )
 
 func TestExecOverSPDY(t *testing.T) {
-	for name, config := range map[string]Config{"plain": {}, "tls": {SelfSigned: true}} {
+	for name, config := range map[string]Config{"plain": {}, "tls": newCertificate(t, "one").config()} {
 		t.Run(name, func(t *testing.T) {
 			s := listen(t, config, &localEngine{})
 			streams := Streams{Stdin: true, Stdout: true, Stderr: true}

@@ -1,82 +1,53 @@
 package stream
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
-	"math/big"
-	"net"
-	"os"
-	"time"
+	"log/slog"
+	"sync/atomic"
 )
-
-// selfSignedLife is that of the generated certificate. It lives in memory, so a
-// restart makes a new one.
-const selfSignedLife = 10 * 365 * 24 * time.Hour
 
 // tlsConfig returns nil when TLS is off.
 func (c Config) tlsConfig() (*tls.Config, error) {
-	var certificate tls.Certificate
-	var err error
-	switch {
-	case c.CertFile != "":
-		certificate, err = tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
-	case c.SelfSigned:
-		certificate, err = selfSign(c.Address)
-	default:
+	if c.CertFile == "" {
 		return nil, nil
 	}
+	p := &keyPair{certFile: c.CertFile, keyFile: c.KeyFile, log: c.Log}
+	certificate, err := p.read()
 	if err != nil {
 		return nil, fmt.Errorf("streaming TLS certificate: %w", err)
 	}
+	p.last.Store(certificate)
 	return &tls.Config{
-		Certificates: []tls.Certificate{certificate},
-		MinVersion:   tls.VersionTLS12,
+		GetCertificate: p.get,
+		MinVersion:     tls.VersionTLS12,
 		// Both protocols upgrade an HTTP/1.1 connection.
 		NextProtos: []string{"http/1.1"},
 	}, nil
 }
 
-// selfSign makes a certificate for the host of address, this machine's name and
-// loopback.
-func selfSign(address string) (tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// keyPair is a certificate that somebody else renews.
+type keyPair struct {
+	certFile, keyFile string
+	log               *slog.Logger
+	last              atomic.Pointer[tls.Certificate] // that could be read
+}
+
+func (p *keyPair) read() (*tls.Certificate, error) {
+	certificate, err := tls.LoadX509KeyPair(p.certFile, p.keyFile)
+	return &certificate, err
+}
+
+// get reads the files anew: connections are few, and that costs less than to
+// start the command behind one. Between the two writes of a renewal they do not
+// fit together; then the last pair that did serves on.
+func (p *keyPair) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	certificate, err := p.read()
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("make a key: %w", err)
+		p.log.Warn("the streaming certificate cannot be read; the last one that could stays in use",
+			"certificate", p.certFile, "key", p.keyFile, "error", err)
+		return p.last.Load(), nil
 	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("make a serial number: %w", err)
-	}
-	// An hour back, for clients whose clock is behind.
-	start := time.Now().Add(-time.Hour)
-	template := &x509.Certificate{
-		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: "mascri streaming"},
-		NotBefore:    start,
-		NotAfter:     start.Add(selfSignedLife),
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-		DNSNames:     []string{"localhost"},
-	}
-	if name, err := os.Hostname(); err == nil {
-		template.DNSNames = append(template.DNSNames, name)
-	}
-	if host, _, err := net.SplitHostPort(address); err == nil && host != "" {
-		if ip := net.ParseIP(host); ip != nil {
-			template.IPAddresses = append(template.IPAddresses, ip)
-		} else {
-			template.DNSNames = append(template.DNSNames, host)
-		}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("sign: %w", err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
+	p.last.Store(certificate)
+	return certificate, nil
 }
