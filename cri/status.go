@@ -3,9 +3,12 @@ package cri
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
+	"time"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
@@ -47,11 +50,11 @@ func semantic(version string) string {
 // answers, NetworkReady that the CNI plugins say they could serve an ADD. With
 // verbose, Info has "network", a podnet.Report, and "engine".
 func (s *Server) Status(ctx context.Context, r *runtimeapi.StatusRequest) (*runtimeapi.StatusResponse, error) {
-	info, err := s.engine.Info(ctx)
+	info, engine, network := s.askBoth(ctx)
 	answer := &runtimeapi.StatusResponse{
 		Status: &runtimeapi.RuntimeStatus{Conditions: []*runtimeapi.RuntimeCondition{
-			condition(runtimeapi.RuntimeReady, "EngineNotReady", err),
-			condition(runtimeapi.NetworkReady, "NetworkPluginNotReady", s.network.Status(ctx)),
+			condition(runtimeapi.RuntimeReady, "EngineNotReady", engine),
+			condition(runtimeapi.NetworkReady, "NetworkPluginNotReady", network),
 		}},
 		RuntimeHandlers: handlers(info),
 		Features:        &runtimeapi.RuntimeFeatures{SupplementalGroupsPolicy: s.containers != nil},
@@ -59,8 +62,32 @@ func (s *Server) Status(ctx context.Context, r *runtimeapi.StatusRequest) (*runt
 	if !r.GetVerbose() {
 		return answer, nil
 	}
+	var err error
 	answer.Info, err = s.statusInfo(ctx, info)
 	return answer, err
+}
+
+// statusPatience is the longest that an answer about the engine or the network
+// is waited for. Docker takes seconds for its facts on a loaded machine.
+const statusPatience = 10 * time.Second
+
+// askBoth asks the engine and the network at the same time, and gives up a
+// little before the caller does: "it hangs" is an answer too.
+func (s *Server) askBoth(ctx context.Context) (info docker.Info, engine, network error) {
+	patience := statusPatience
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(deadline)*4/5)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var both sync.WaitGroup
+	both.Go(func() { info, engine = s.engine.Info(ctx) })
+	both.Go(func() { network = s.network.Status(ctx) })
+	both.Wait()
+	if errors.Is(engine, context.DeadlineExceeded) {
+		engine = fmt.Errorf("the engine gave no answer within %s; it is overloaded, or hangs: %w", patience.Round(time.Millisecond), engine)
+	}
+	return info, engine, network
 }
 
 // condition is true without an error; the reason is for programs, the message

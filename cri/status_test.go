@@ -3,9 +3,11 @@
 package cri
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -46,6 +48,30 @@ func TestStatusConditions(t *testing.T) {
 	}
 	if !strings.Contains(answer.GetInfo()["network"], "netplug") {
 		t.Errorf("info %v does not name the plugins", answer.GetInfo())
+	}
+}
+
+// hangingEngine gives no answer before its caller gives up.
+type hangingEngine struct{ *fakeEngine }
+
+func (hangingEngine) Info(ctx context.Context) (docker.Info, error) {
+	<-ctx.Done()
+	return docker.Info{}, ctx.Err()
+}
+
+// A caller learns that the engine hangs before its own patience ends.
+func TestStatusOfAHangingEngine(t *testing.T) {
+	b := newBench(t)
+	b.server.engine = hangingEngine{b.engine}
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	answer, err := b.Status(ctx, &runtimeapi.StatusRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := answer.GetStatus().GetConditions()[0]
+	if ready.GetStatus() || !strings.Contains(ready.GetMessage(), "no answer within") {
+		t.Errorf("condition %v", ready)
 	}
 }
 
