@@ -56,14 +56,18 @@ func WithCallTimeout(d time.Duration) Option {
 
 // WithStartLimit sets how many creates and starts may be under way at once;
 // further ones wait their turn. An engine asked for more than it has cores for
-// does not get faster, only later (docs/measurements.md). Default: twice the
-// number of cores, at least 4.
+// does not get faster, only later (docs/measurements.md). Default:
+// DefaultStartLimit.
 func WithStartLimit(n int) Option {
 	return func(e *Engine) { e.limit = newLimiter(n) }
 }
 
+// DefaultStartLimit is twice the number of cores, at least 4.
+func DefaultStartLimit() int { return max(4, 2*runtime.NumCPU()) }
+
 // WithObserver has f told of every request to the engine: the operation's name
-// ("create sandbox", "start"), its duration, its outcome. f must not block.
+// ("create sandbox", "start", of which there are some two dozen), its duration,
+// and its error as the caller will see it. f must not block.
 func WithObserver(f func(operation string, took time.Duration, err error)) Option {
 	return func(e *Engine) { e.observe = f }
 }
@@ -79,7 +83,7 @@ func Connect(ctx context.Context, host string, options ...Option) (*Engine, erro
 		log:      slog.New(slog.DiscardHandler),
 		timeout:  defaultCallTimeout,
 		observe:  func(string, time.Duration, error) {},
-		limit:    newLimiter(max(4, 2*runtime.NumCPU())),
+		limit:    newLimiter(DefaultStartLimit()),
 		oom:      oomFloor{turn: newLimiter(1)},
 		accounts: accountCache{turn: newLimiter(1), files: map[string]accountFiles{}},
 	}
@@ -143,11 +147,11 @@ func (e *Engine) callWithin(ctx context.Context, bound time.Duration, operation,
 	defer cancel()
 	begin := time.Now()
 	err := request(bounded)
-	e.observe(operation, time.Since(begin), err)
-	if err == nil {
-		return nil
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w", operation, object, e.explain(ctx, bounded, bound, err))
 	}
-	return fmt.Errorf("%s %s: %w", operation, object, e.explain(ctx, bounded, bound, err))
+	e.observe(operation, time.Since(begin), err)
+	return err
 }
 
 // explain classifies a request's error and, where the engine itself is the

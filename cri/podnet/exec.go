@@ -39,6 +39,7 @@ type executor struct {
 	version.PluginDecoder
 	timeout time.Duration
 	log     *slog.Logger
+	observe func(verb, plugin string, took time.Duration, err error)
 }
 
 // FindInPath finds a plugin's file (section 3, "search path").
@@ -55,10 +56,14 @@ func (e *executor) FindInPath(plugin string, paths []string) (string, error) {
 func (e *executor) ExecPlugin(ctx context.Context, file string, stdin []byte, environ []string) ([]byte, error) {
 	var stdout []byte
 	command := describe(file, environ)
+	begin := time.Now()
 	err := spec.Do(ctx, "podnet", command, func() (err error) {
 		stdout, err = e.run(ctx, file, stdin, environ)
 		return err
 	})
+	if e.observe != nil {
+		e.observe(lookUp(environ, "CNI_COMMAND"), filepath.Base(file), time.Since(begin), err)
+	}
 	return stdout, err
 }
 
@@ -157,13 +162,22 @@ func lastLines(output []byte) string {
 func describe(file string, environ []string) string {
 	var words []string
 	for _, key := range []string{"CNI_COMMAND", "CNI_CONTAINERID", "CNI_IFNAME", "CNI_NETNS"} {
-		for _, pair := range environ {
-			if name, value, _ := strings.Cut(pair, "="); name == key && value != "" {
-				words = append(words, pair)
-			}
+		if value := lookUp(environ, key); value != "" {
+			words = append(words, key+"="+value)
 		}
 	}
 	return strings.Join(append(words, file), " ")
+}
+
+// lookUp is os.Getenv for another environment. Of two, the last one counts, as
+// for os/exec.
+func lookUp(environ []string, key string) (value string) {
+	for _, pair := range environ {
+		if text, ok := strings.CutPrefix(pair, key+"="); ok {
+			value = text
+		}
+	}
+	return value
 }
 
 // limitedBuffer keeps the first maxOutput bytes and drops the rest, so that the

@@ -33,6 +33,11 @@ type Config struct {
 
 	ExecTimeout time.Duration // for one run of a plugin; 0 is a minute
 	Log         *slog.Logger  // nil discards
+
+	// OnPlugin, if set, is told each run of a plugin that has ended: the verb
+	// (CNI_COMMAND), the plugin's type, how long it took, and its error. It must
+	// not block.
+	OnPlugin func(verb, plugin string, took time.Duration, err error)
 }
 
 // Manager sets pods up on networks and tears them down. It is safe for
@@ -69,7 +74,7 @@ func New(config Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	executor := &executor{timeout: config.ExecTimeout, log: config.Log}
+	executor := &executor{timeout: config.ExecTimeout, log: config.Log, observe: config.OnPlugin}
 	m := &Manager{
 		config:   config,
 		cni:      libcni.NewCNIConfigWithCacheDir(config.BinDirs, filepath.Join(config.StateDir, "cni"), executor),
