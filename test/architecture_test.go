@@ -30,6 +30,8 @@ var boundaries = []boundary{
 	{name: "netlink and nftables stay under netplug",
 		what: []string{"github.com/vishvananda/netlink", "github.com/mdlayher/netlink", "github.com/google/nftables"},
 		only: []string{"netplug"}},
+	{name: "metrics are the daemon's, in one package: the library would make the plugins' starts slower",
+		what: []string{"github.com/prometheus"}, only: []string{"cri/monitor"}},
 	{name: "spec imports nothing of ours, so that a plugin author can take it alone",
 		what: []string{modulePath}, only: []string{"spec"}, from: []string{"spec"}},
 	{name: "ipam needs only the protocol",
