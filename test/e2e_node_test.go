@@ -29,9 +29,10 @@ type node struct {
 	runtimeapi.RuntimeServiceClient
 
 	t       *testing.T
-	dir     string // configuration, state, socket: the test's own
-	network string // daemon's --network
-	engine  string // daemon's --docker-host
+	dir     string   // configuration, state, socket: the test's own
+	network string   // daemon's --network
+	flags   []string // further ones of the daemon's
+	engine  string   // daemon's --docker-host
 	daemon  *exec.Cmd
 	ended   chan error
 }
@@ -135,14 +136,14 @@ func (n *node) start() {
 		n.t.Fatal(err)
 	}
 	defer log.Close() // the child has its own copy
-	n.daemon = exec.Command(program("mascri"), "serve",
-		"--listen", "unix://"+n.socket(),
+	n.daemon = exec.Command(program("mascri"), append([]string{"serve",
+		"--listen", "unix://" + n.socket(),
 		"--run-dir", filepath.Join(n.dir, "run"),
 		"--state-dir", filepath.Join(n.dir, "state"),
 		"--cni-conf-dir", filepath.Join(n.dir, "net.d"),
 		"--cni-bin-dir", os.Getenv(binEnv),
 		"--network", n.network,
-		"--docker-host", n.engine)
+		"--docker-host", n.engine}, n.flags...)...)
 	n.daemon.Stdout, n.daemon.Stderr = log, log
 	if err := n.daemon.Start(); err != nil {
 		n.t.Fatal(err)

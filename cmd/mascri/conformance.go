@@ -82,7 +82,7 @@ func (f conformanceFlags) run(ctx context.Context, stdout, log io.Writer) (int, 
 
 func parseConformance(args []string, log io.Writer) (conformanceFlags, error) {
 	var f conformanceFlags
-	flags := flag.NewFlagSet("mascri conformance", flag.ContinueOnError)
+	flags := flag.NewFlagSet("conformance", flag.ContinueOnError)
 	flags.SetOutput(log)
 	flags.Usage = func() { fmt.Fprint(log, conformanceUsage); flags.PrintDefaults() }
 	flags.StringVar(&f.target.BinDir, "bin-dir", "", "the `directory` with the plugin binaries")
@@ -95,7 +95,7 @@ func parseConformance(args []string, log io.Writer) (conformanceFlags, error) {
 	flags.StringVar(&f.capArgs, "capability-args", "", "`JSON` object of what to pass in runtimeConfig to plugins that declare the capability")
 	flags.StringVar(&f.require, "require", "must", "the weakest `level` whose violation counts: must or should")
 	flags.DurationVar(&f.target.Timeout, "timeout", 20*time.Second, "bound of each execution of a plugin")
-	if err := flags.Parse(args); err != nil {
+	if err := parseFlags(flags, args); err != nil {
 		return f, err
 	}
 	return f, f.validate(flags.Args())

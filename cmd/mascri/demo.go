@@ -23,7 +23,7 @@ func showDemo(ctx context.Context, args []string, log io.Writer) error {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(log)
 	flags.Usage = func() { _, _ = io.WriteString(log, demoUsage) } // to the terminal
-	if err := flags.Parse(args); err != nil {
+	if err := parseFlags(flags, args); err != nil {
 		return err
 	}
 	program, err := os.Executable()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,6 +12,14 @@ import (
 	"github.com/mascri/mascri/cmd/mascri/machine"
 	"github.com/mascri/mascri/cri/podnet"
 )
+
+const installUsage = `Usage: mascri %s [FLAG...]
+
+install puts the plugins, a network where there is none, the daemon and its
+systemd unit in their places, and keeps what stood there; uninstall takes back
+exactly that, and leaves what somebody changed since.
+
+`
 
 // An installation is what the subcommands install and uninstall agree on.
 type installation struct {
@@ -30,13 +39,14 @@ func parseInstallation(verb string, args []string, log io.Writer) (installation,
 	i := installation{places: machine.DefaultPlaces, build: filepath.Dir(self), log: log}
 	flags := flag.NewFlagSet(verb, flag.ContinueOnError)
 	flags.SetOutput(log)
+	flags.Usage = func() { fmt.Fprintf(log, installUsage, verb); flags.PrintDefaults() }
 	flags.BoolVar(&i.pluginsOnly, "plugins-only", false, "the plugins and the network, without the daemon")
 	flags.BoolVar(&i.dropIn, "drop-in", false, "also under the names of the reference plugins; what is there is kept, and restored by uninstall")
 	flags.StringVar(&i.places.DESTDIR, "destdir", "", "put everything below this directory (for packagers)")
 	flags.StringVar(&i.places.PREFIX, "prefix", i.places.PREFIX, "the daemon goes to `PREFIX`/bin")
 	flags.StringVar(&i.places.CNIBinDir, "cni-bin-dir", i.places.CNIBinDir, "where runtimes look for plugins")
 	flags.StringVar(&i.places.CNIConfDir, "cni-conf-dir", i.places.CNIConfDir, "where runtimes look for a network")
-	return i, flags.Parse(args)
+	return i, parseFlags(flags, args)
 }
 
 func (i installation) tree(record string) machine.Tree {

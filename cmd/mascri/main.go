@@ -37,19 +37,30 @@ var commands = []command{
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stderr))
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
 // run finds the subcommand and turns its error into an exit code: 2 for a call
-// that was not understood, that of the program where another one was run.
-func run(ctx context.Context, args []string, log io.Writer) int {
-	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+// that was not understood, that of the program where another one was run. Help
+// goes to stdout where it was asked for.
+func run(ctx context.Context, args []string, stdout, log io.Writer) int {
+	if len(args) > 1 && args[0] == "help" {
+		args = []string{args[1], "--help"}
+	}
+	if len(args) == 0 {
 		usage(log)
 		return 2
+	}
+	if args[0] == "help" || helpAsked(args[:1]) {
+		usage(stdout)
+		return 0
 	}
 	for _, c := range commands {
 		if c.name != args[0] {
 			continue
+		}
+		if helpAsked(args[1:]) {
+			log = stdout
 		}
 		return exitCode(c.name, c.run(ctx, args[1:], log), log)
 	}

@@ -49,11 +49,11 @@ func plan(ctx context.Context, args []string, log io.Writer) error {
 	f.StringVar(&p.netns, "netns", "/run/netns/example", "`path` of the pod's network namespace")
 	f.Var(&p.ports, "port", "host `ports`, separated by commas: [ADDRESS:]8080:80[/udp]")
 	f.Var(&p.annotations, "annotation", "the pod's `annotations`, separated by commas: "+podnet.AnnotationMAC+"=02:00:0a:16:00:07")
-	if err := f.Parse(args); err != nil {
+	if err := parseFlags(f, args); err != nil {
 		return err
 	}
 	if f.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q: did you mean --conf %s?", f.Arg(0), f.Arg(0))
+		return misuse{fmt.Errorf("unexpected argument %q: did you mean --conf %s?", f.Arg(0), f.Arg(0))}
 	}
 	attachment, err := p.attachment()
 	if err != nil {

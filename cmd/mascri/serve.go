@@ -6,20 +6,19 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
-	"path/filepath"
+	"os/signal"
 	"runtime"
-	"strings"
+	"syscall"
 	"time"
 
-	"github.com/mascri/mascri/cmd/mascri/preview"
 	"github.com/mascri/mascri/cri"
-	"github.com/mascri/mascri/cri/docker"
-	"github.com/mascri/mascri/cri/dryrun"
-	"github.com/mascri/mascri/cri/podnet"
+	"github.com/mascri/mascri/cri/monitor"
 )
 
-// recoverTimeout bounds the clearing up after the last run.
+// recoverTimeout bounds the clearing up after the last run. The systemd unit's
+// TimeoutStartSec has to be longer.
 const recoverTimeout = 5 * time.Minute
 
 // serve is the subcommand: the daemon, until ctx ends.
@@ -31,13 +30,26 @@ func serve(ctx context.Context, args []string, log io.Writer) error {
 	if err := possible(s.network, runtime.GOOS); err != nil {
 		return err
 	}
-	logger := newLogger(s, log)
-	logger.Info("starting", "version", version, "network", s.network, "listen", s.listen)
-	node, err := newNode(ctx, s, logger)
+	path, err := s.socket()
 	if err != nil {
 		return err
 	}
-	return errors.Join(node.run(ctx, s, logger), node.close())
+	// A second signal is from somebody who will not wait: it ends the process
+	// where it stands, as kill -9 would, and the next start clears up.
+	defer context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt, syscall.SIGTERM) })()
+	logger := newLogger(s, log)
+	logger.Info("starting", "version", version, "network", s.network, "listen", s.listen)
+	// The socket comes first: it tells at once when another daemon runs, whose
+	// half-made pods are not ours to clear up.
+	listener, err := cri.Listen(path)
+	if err != nil {
+		return err
+	}
+	node, err := newNode(ctx, s, logger)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	return errors.Join(node.run(ctx, s, listener, logger), node.close())
 }
 
 // possible says why a network mode cannot work on an operating system, and what
@@ -63,131 +75,58 @@ func newLogger(s settings, out io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(out, options))
 }
 
-// A node is a server with what it stands on.
-type node struct {
-	server *cri.Server
-	ends   []func() error // last made, first ended
-}
-
-func (n *node) close() error {
-	var errs []error
-	for i := len(n.ends) - 1; i >= 0; i-- {
-		errs = append(errs, n.ends[i]())
-	}
-	return errors.Join(errs...)
-}
-
-// newNode connects the engine and the network that the settings choose.
-func newNode(ctx context.Context, s settings, logger *slog.Logger) (*node, error) {
-	if s.network == networkDryRun {
-		return newDryNode(s, logger)
-	}
-	engine, err := docker.Connect(ctx, s.dockerHost, docker.WithLogger(logger))
+// run clears up after the last run, then serves. It closes the listener.
+func (n *node) run(ctx context.Context, s settings, listener net.Listener, logger *slog.Logger) (err error) {
+	probe, err := monitor.NewProbe(listener.Addr().String())
 	if err != nil {
-		return nil, err
+		return errors.Join(err, listener.Close())
 	}
-	n := &node{ends: []func() error{engine.Close}}
-	// Now rather than in the first pod's time. Should it not work, that pod's
-	// call will say why.
-	if err := engine.Prepare(ctx, cri.SandboxOOMScore); err != nil {
-		logger.Warn("the engine could not be prepared for pods", "error", err)
-	}
-	config := cri.Config{Version: version, Log: logger}
-	if s.network == networkDocker {
-		config.RemoteEngine = runtime.GOOS != "linux" || !strings.HasPrefix(engine.Host(), "unix://")
-		n.server = cri.New(config, engine, cri.NewDockerNetwork(engine, s.dockerNetwork))
-		return n, n.enableContainers(s, engine)
-	}
-	manager, err := newManager(s, logger)
-	if err != nil {
-		return nil, errors.Join(err, n.close())
-	}
-	n.ends = append(n.ends, manager.Close)
-	n.server = cri.New(config, engine, manager)
-	return n, n.enableContainers(s, engine)
-}
-
-// enableContainers adds the half of the CRI that is not about sandboxes. Where
-// that fails, what the node stands on is ended.
-func (n *node) enableContainers(s settings, engine *docker.Engine) error {
-	end, err := n.server.EnableContainers(engine, cri.ContainersConfig{StateDir: s.stateDir})
-	if err != nil {
-		return errors.Join(err, n.close())
-	}
-	n.ends = append(n.ends, end)
-	return nil
-}
-
-// newDryNode makes a node on which nothing happens. The steps that a real one
-// would take go to stdout.
-func newDryNode(s settings, logger *slog.Logger) (*node, error) {
-	template, err := readTemplate(s)
-	if err != nil {
-		return nil, err
-	}
-	script := &scriptWriter{out: os.Stdout}
-	config := cri.Config{Version: version, Log: logger, RemoteEngine: true, OnStep: script.step}
-	network := dryrun.NewNetwork(s.confDir, template, s.runDir, preview.Run)
-	end := func() error { return script.err }
-	return &node{server: cri.New(config, dryrun.NewEngine(), network), ends: []func() error{end}}, nil
-}
-
-// newManager makes the CNI manager.
-func newManager(s settings, logger *slog.Logger) (*podnet.Manager, error) {
-	template, err := readTemplate(s)
-	if err != nil {
-		return nil, err
-	}
-	return podnet.New(podnet.Config{
-		ConfDir:     s.confDir,
-		BinDirs:     s.binDirs,
-		RunDir:      s.runDir,
-		StateDir:    s.stateDir,
-		Template:    template,
-		OwnNetworks: s.ownNetworks,
-		ExecTimeout: s.execTimeout,
-		Log:         logger,
-	})
-}
-
-// readTemplate is the network to use where the configuration directory has
-// none; "" where there shall be none.
-func readTemplate(s settings) (string, error) {
-	switch {
-	case s.template != "":
-		text, err := os.ReadFile(filepath.Clean(s.template))
+	defer func() { err = errors.Join(err, probe.Close()) }()
+	if s.monitorAddress != "" {
+		watched, err := n.monitor(s, probe, logger)
 		if err != nil {
-			return "", fmt.Errorf("read the CNI template: %w", err)
+			return errors.Join(err, listener.Close())
 		}
-		return string(text), nil
-	case s.builtin == "on":
-		return podnet.BuiltinTemplate, nil
-	}
-	return "", nil
-}
-
-// run clears up after the last run, then serves.
-func (n *node) run(ctx context.Context, s settings, logger *slog.Logger) error {
-	path, err := s.socket()
-	if err != nil {
-		return err
-	}
-	// The socket comes first: it tells at once when another daemon runs, whose
-	// half-made pods are not ours to clear up.
-	listener, err := cri.Listen(path)
-	if err != nil {
-		return err
+		defer func() { err = errors.Join(err, watched.Close()) }()
 	}
 	recovering, cancel := context.WithTimeout(ctx, recoverTimeout)
 	defer cancel()
 	if err := n.server.Recover(recovering); err != nil {
 		logger.Error("some of the last run could not be cleared up; it is tried again with the pods' removal and the next start", "error", err)
 	}
-	if err := notify("READY=1"); err != nil {
-		logger.Warn("the service manager was not told that the daemon is ready", "error", err)
+	tell(logger, "READY=1\nSTATUS=Serving the CRI on "+listener.Addr().String())
+	if interval := watchdogInterval(os.Getenv, os.Getpid()); interval > 0 {
+		go reportAlive(ctx, interval, probe.Alive, logger)
 	}
-	logger.Info("serving", "socket", path)
+	defer context.AfterFunc(ctx, func() {
+		logger.Info("stopping", "reason", context.Cause(ctx))
+		tell(logger, "STOPPING=1\nSTATUS=Finishing the calls under way")
+	})()
+	logger.Info("serving", "socket", listener.Addr().String())
 	err = n.server.Serve(ctx, listener)
 	logger.Info("stopped")
 	return err
+}
+
+// monitor serves metrics and health.
+func (n *node) monitor(s settings, probe *monitor.Probe, logger *slog.Logger) (*monitor.Server, error) {
+	server, err := monitor.Listen(monitor.Config{
+		Address:  s.monitorAddress,
+		Profiles: s.profiles == "on",
+		Metrics:  n.metrics,
+		Probe:    probe,
+		Usage:    n.usage,
+		Log:      logger,
+	})
+	if err == nil {
+		logger.Info("monitoring", "address", server.Address(), "pprof", s.profiles)
+	}
+	return server, err
+}
+
+// tell notifies the service manager; a failure is no reason to end.
+func tell(logger *slog.Logger, state string) {
+	if err := notify(state); err != nil {
+		logger.Warn("the service manager could not be told how the daemon fares", "error", err)
+	}
 }

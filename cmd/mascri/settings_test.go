@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"flag"
 	"io"
 	"os"
 	"path/filepath"
@@ -13,7 +15,8 @@ import (
 // the default.
 func TestSettingsPrecedence(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "mascri.yaml")
-	yaml := "run-dir: /from/file\nstate-dir: /from/file\ncni-conf-dir: /from/file\ncni-bin-dir: [/a, /b]\ncni-timeout: 30s\nbuiltin-network: off\n"
+	yaml := "run-dir: /from/file\nstate-dir: /from/file\ncni-conf-dir: /from/file\ncni-bin-dir: [/a, /b]\ncni-timeout: 30s\nbuiltin-network: off\n" +
+		"max-starts: 16\nmonitor-address: 127.0.0.1:9465\npprof: on\nstream-address: 0.0.0.0:10350\nstream-cert: /c\nstream-key: /k\n"
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -25,15 +28,20 @@ func TestSettingsPrecedence(t *testing.T) {
 	if s.runDir != "/from/flag" || s.stateDir != "/from/env" || s.confDir != "/from/file" || s.network != networkCNI {
 		t.Errorf("settings %+v", s)
 	}
+	if s.maxStarts != 16 || s.monitorAddress != "127.0.0.1:9465" || s.profiles != "on" || s.stream.KeyFile != "/k" {
+		t.Errorf("settings %+v", s)
+	}
 	if s.binDirs.String() != "/a,/b" || s.execTimeout != 30*time.Second || s.builtin != "off" {
 		t.Errorf("settings %+v", s)
 	}
 }
 
 func TestSettingsThatCannotWork(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "mascri.yaml")
-	if err := os.WriteFile(file, []byte("stat-dir: /x\n"), 0o600); err != nil {
-		t.Fatal(err)
+	file, twice := filepath.Join(t.TempDir(), "mascri.yaml"), filepath.Join(t.TempDir(), "twice.yaml")
+	for name, text := range map[string]string{file: "stat-dir: /x\n", twice: "run-dir: /x\nrun-dir: /y\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for name, c := range map[string]struct {
 		args, environ []string
@@ -49,21 +57,46 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		"an unknown key":           {args: []string{"--config", file}, says: "stat-dir"},
 		"a missing file":           {args: []string{"--config", file + "x"}, says: "read settings"},
 		"a broken variable":        {environ: []string{"MASCRI_CNI_TIMEOUT=soon"}, says: "MASCRI_CNI_TIMEOUT"},
+		"a key twice":              {args: []string{"--config", twice}, says: "already set"},
+		"no starts":                {args: []string{"--max-starts", "0"}, says: "--max-starts"},
+		"no network to join":       {args: []string{"--docker-network", "host"}, says: "docker network ls"},
+		"streams for all to read":  {args: []string{"--stream-address", "0.0.0.0:10350"}, says: "--stream-cert"},
+		"streams at a name":        {args: []string{"--stream-address", "localhost:0"}, says: "127.0.0.1:0"},
+		"a key without its lock":   {args: []string{"--stream-key", "/k"}, says: "both"},
+		"a URL that is none":       {args: []string{"--stream-url", "node:10350"}, says: "--stream-url"},
+		"metrics for all to read":  {args: []string{"--monitor-address", ":9465"}, says: "--monitor-address"},
+		"metrics for the network":  {environ: []string{"MASCRI_MONITOR_ADDRESS=192.0.2.1:9465"}, says: "proxy"},
+		"profiles nowhere":         {args: []string{"--pprof", "on"}, says: "--monitor-address"},
+		"profiles, perhaps":        {args: []string{"--pprof", "maybe"}, says: "on, off"},
 	} {
-		if _, err := readSettings(c.args, c.environ, io.Discard); err == nil || !strings.Contains(err.Error(), c.says) {
-			t.Errorf("%s: %v, want an error that says %q", name, err, c.says)
+		_, err := readSettings(c.args, c.environ, io.Discard)
+		var misused misuse
+		if !errors.As(err, &misused) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want a misuse that says %q", name, err, c.says)
 		}
 	}
 }
 
-// Each flag can be set by the environment, so each says its name there only
-// once: a name with an underscore would be two flags.
+// The help has each flag once, below its subject, and the reference has each one.
 func TestHelpNamesEachFlag(t *testing.T) {
 	var help strings.Builder
-	if _, err := readSettings([]string{"--help"}, nil, &help); err == nil {
-		t.Fatal("--help ends the program")
+	if _, err := readSettings([]string{"--help"}, nil, &help); !errors.Is(err, flag.ErrHelp) {
+		t.Fatalf("--help ends with %v", err)
 	}
-	for _, word := range []string{"--config", "MASCRI_STATE_DIR", "-listen", "-network", "dry-run", "-cni-conf-dir", "-builtin-network"} {
+	reference, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s settings
+	s.flags(io.Discard).VisitAll(func(one *flag.Flag) {
+		if n := strings.Count(help.String(), "\n  --"+one.Name+" "); n != 1 {
+			t.Errorf("the help lists --%s %d times", one.Name, n)
+		}
+		if !strings.Contains(string(reference), "`--"+one.Name+"`") {
+			t.Errorf("docs/configuration.md lacks --%s", one.Name)
+		}
+	})
+	for _, word := range []string{"MASCRI_STATE_DIR", "dry-run", "The pods' network:", "(default 127.0.0.1:0)"} {
 		if !strings.Contains(help.String(), word) {
 			t.Errorf("the help does not speak of %s", word)
 		}
@@ -81,17 +114,6 @@ func TestServeOnAMac(t *testing.T) {
 		if err := possible(network, system); err != nil {
 			t.Errorf("%s on %s: %v", network, system, err)
 		}
-	}
-}
-
-func TestNotify(t *testing.T) {
-	t.Setenv("NOTIFY_SOCKET", "")
-	if err := notify("READY=1"); err != nil {
-		t.Errorf("without a service manager: %v", err)
-	}
-	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "none"))
-	if err := notify("READY=1"); err == nil {
-		t.Error("a service manager that does not listen goes unnoticed")
 	}
 }
 

@@ -29,11 +29,11 @@ func with(ctx context.Context, args []string, log io.Writer) (err error) {
 	flags.Usage = func() { _, _ = io.WriteString(log, withUsage); flags.PrintDefaults() } // to the terminal
 	engine := flags.Bool("engine", false, "have a Docker engine answer")
 	tools := flags.Bool("test-tools", false, "have the programs that the tests use")
-	if err := flags.Parse(args); err != nil {
+	if err := parseFlags(flags, args); err != nil {
 		return err
 	}
 	if flags.NArg() == 0 {
-		return errors.New("with: no command given: name one after two dashes, as in mascri with --engine -- go test")
+		return misuse{errors.New("no command given: name one after two dashes, as in mascri with --engine -- go test")}
 	}
 	if *engine {
 		running, err2 := machine.StartEngine(ctx, log)
