@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
@@ -155,58 +154,6 @@ func TestCheckNoticesDamage(t *testing.T) {
 			l.sh(command)
 			if a := l.run(c); a.code == 0 {
 				t.Errorf("CHECK is content after: %s", command)
-			}
-		})
-	}
-}
-
-func TestFailedAddLeavesNothing(t *testing.T) {
-	cases := []struct {
-		name, prepare, keys, args string
-		ifname, netns             string
-		unless                    string // a command that succeeds where the case cannot be had
-		code                      spec.Code
-		culprit                   string
-	}{
-		{name: "broken IPAM", keys: `"ipam":{"type":"ipam","dataDir":"DATA"}`, code: spec.InvalidConfig, culprit: "no IP ranges specified"},
-		{name: "missing IPAM binary", keys: `"ipam":{"type":"nowhere"}`, code: spec.InvalidConfig, culprit: "nowhere"},
-		{name: "name of the bridge taken", prepare: "ip link add br-lab type veth peer name other", keys: v4, code: spec.Kernel, culprit: "already exists but is not a bridge"},
-		{name: "another address on the bridge", prepare: "ip link add br-lab type bridge; ip addr add 10.99.0.1/24 dev br-lab", keys: `"isGateway":true,` + v4, code: spec.Kernel, culprit: "already has an IP address different from"},
-		{name: "unreachable route", keys: `"ipam":{"type":"ipam","dataDir":"DATA","subnet":"10.88.0.0/24","routes":[{"dst":"1.2.3.0/24","gw":"203.0.113.1"}]}`, code: spec.Kernel, culprit: "1.2.3.0/24"},
-		{name: "interface exists", keys: v4, ifname: "lo", code: spec.InvalidEnv, culprit: "lo"},
-		{name: "netns missing", keys: v4, netns: "/nowhere/ns", code: spec.InvalidNetns, culprit: "/nowhere/ns"},
-		{name: "netns is a file", keys: v4, netns: "/etc/passwd", code: spec.InvalidNetns, culprit: "/etc/passwd"},
-		{name: "the host's own netns", keys: v4, netns: "HOST", code: spec.InvalidNetns, culprit: "should not be the same"},
-		{name: "MAC of a group", keys: `"args":{"cni":{"mac":"01:00:5e:00:00:01"}},` + v4, code: spec.InvalidConfig, culprit: "01:00:5e:00:00:01"},
-		{name: "unknown argument", keys: v4, args: "FOO=bar", code: spec.InvalidEnv, culprit: "FOO=bar"},
-		{name: "host port out of range", keys: `"runtimeConfig":{"portMappings":[{"hostPort":70000,"containerPort":80,"protocol":"tcp"}]},` + v4, code: spec.InvalidConfig, culprit: "70000"},
-		{name: "VLANs on a kernel without", keys: `"vlan":5,` + v4, code: spec.UnsupportedField, culprit: "operation not supported",
-			unless: "ip link add probe type bridge vlan_filtering 1"},
-		{name: "VLAN out of range", keys: `"vlan":4095,` + v4, code: spec.InvalidConfig, culprit: "invalid VLAN ID 4095"},
-		{name: "hairpin and promiscuous", keys: `"hairpinMode":true,"promiscMode":true,` + v4, code: spec.InvalidConfig, culprit: "hairpin"},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			l := newLab(t)
-			if c.unless != "" && exec.Command("sh", "-c", c.unless).Run() == nil {
-				t.Skipf("not to be had here: %s works", c.unless)
-			}
-			if c.prepare != "" {
-				l.sh(c.prepare)
-			}
-			before := l.sh("ip -o link; ip -o addr; nft list ruleset")
-			pod := l.pod()
-			netns := strings.Replace(c.netns, "HOST", l.node(), 1)
-			if netns == "" {
-				netns = pod
-			}
-			inPod := l.sh("nsenter --net=" + pod + " ip -o link")
-			l.refused(call{command: "ADD", id: "a", netns: netns, config: l.config(c.keys), ifname: c.ifname, args: c.args}, c.code, c.culprit)
-			if after := l.sh("nsenter --net=" + pod + " ip -o link"); after != inPod {
-				t.Errorf("the pod has changed:\n%s", after)
-			}
-			if left := l.leftovers(); strings.Contains(left, "veth") || strings.Contains(left, "10.88") {
-				t.Errorf("left:\n%s\nbefore:\n%s", left, before)
 			}
 		})
 	}
