@@ -134,12 +134,13 @@ func (l *lab) pod() string {
 // two seconds, and the machine may be busy.
 const commandTimeout = 60 * time.Second
 
-// sh runs a command in the node's namespace; it must succeed.
+// sh runs a command in the node's namespace; it must succeed. DATA in it stands
+// for the lab's directory.
 func (l *lab) sh(command string) string {
 	l.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "sh", "-ec", command).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "sh", "-ec", strings.ReplaceAll(command, "DATA", l.data)).CombinedOutput()
 	if err != nil {
 		l.Fatalf("%s: %v\n%s", command, err, out)
 	}

@@ -29,6 +29,7 @@ listed here and no longer occurs.
 func render(table []acceptance) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, pageHead, ReferenceVersion)
+	b.WriteString(renderClaims(claims))
 	for _, subject := range subjects {
 		fmt.Fprintf(&b, "## %s\n\n| the reference | ours | why |\n|---|---|---|\n", subject)
 		for _, a := range table {
