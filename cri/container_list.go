@@ -1,7 +1,6 @@
 package cri
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -12,35 +11,43 @@ import (
 
 // ListContainers lists the containers that match the filter, the newest first.
 func (c *containers) ListContainers(ctx context.Context, r *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
-	list, err := c.list(ctx, r.GetFilter())
-	return &runtimeapi.ListContainersResponse{Containers: list}, err
+	items, err := c.list(ctx, r.GetFilter())
+	answer := &runtimeapi.ListContainersResponse{}
+	setItems(answer, items)
+	return answer, err
 }
 
-func (c *containers) list(ctx context.Context, filter *runtimeapi.ContainerFilter) ([]*runtimeapi.Container, error) {
+func (c *containers) list(ctx context.Context, filter *runtimeapi.ContainerFilter) ([]item[*runtimeapi.Container], error) {
 	all, err := c.workloads(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var list []*runtimeapi.Container
+	var items []item[*runtimeapi.Container]
 	for _, w := range all {
-		item := &runtimeapi.Container{
-			Id:           w.ID,
-			PodSandboxId: w.sandbox,
-			Metadata:     w.config.GetMetadata(),
-			Image:        w.image(),
-			ImageId:      w.ImageID,
-			ImageRef:     w.imageRef(),
-			State:        w.criState(),
-			CreatedAt:    w.created.UnixNano(),
-			Labels:       w.config.GetLabels(),
-			Annotations:  w.config.GetAnnotations(),
+		state := w.criState()
+		one, err := c.items.get(w.ID, state.String(), func() (item[*runtimeapi.Container], error) {
+			return encodeItem(&runtimeapi.Container{
+				Id:           w.ID,
+				PodSandboxId: w.sandbox,
+				Metadata:     w.config.GetMetadata(),
+				Image:        w.image(),
+				ImageId:      w.ImageID,
+				ImageRef:     w.imageRef(),
+				State:        state,
+				CreatedAt:    w.created.UnixNano(),
+				Labels:       w.config.GetLabels(),
+				Annotations:  w.config.GetAnnotations(),
+			})
+		})
+		if err != nil {
+			return nil, err
 		}
-		if containerMatches(item, filter) {
-			list = append(list, item)
+		if containerMatches(one.object, filter) {
+			items = append(items, one)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *runtimeapi.Container) int { return cmp.Compare(b.CreatedAt, a.CreatedAt) })
-	return list, nil
+	sortItems(items)
+	return items, nil
 }
 
 // workloads lists all containers of ours. One whose labels cannot be read is
@@ -50,8 +57,7 @@ func (c *containers) workloads(ctx context.Context) ([]workload, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []workload
-	var ids []string
+	all, ids := make([]workload, 0, len(found)), make([]string, 0, len(found))
 	for _, one := range found {
 		ids = append(ids, one.ID)
 		w, err := c.decodeWorkload(one)
@@ -62,6 +68,7 @@ func (c *containers) workloads(ctx context.Context) ([]workload, error) {
 		all = append(all, w)
 	}
 	c.written.keep(ids)
+	c.items.keep(ids)
 	return all, nil
 }
 
@@ -107,18 +114,18 @@ func (c *containers) StreamContainers(r *runtimeapi.StreamContainersRequest, out
 	if err != nil {
 		return err
 	}
-	return sendChunks(list, func(part []*runtimeapi.Container) error {
+	return sendChunks(objects(list), func(part []*runtimeapi.Container) error {
 		return out.Send(&runtimeapi.StreamContainersResponse{Containers: part})
 	})
 }
 
 // StreamPodSandboxes is ListPodSandbox in messages that stay small.
 func (c *containers) StreamPodSandboxes(r *runtimeapi.StreamPodSandboxesRequest, out grpc.ServerStreamingServer[runtimeapi.StreamPodSandboxesResponse]) error {
-	answer, err := c.ListPodSandbox(out.Context(), &runtimeapi.ListPodSandboxRequest{Filter: r.GetFilter()})
+	list, err := c.listSandboxes(out.Context(), r.GetFilter())
 	if err != nil {
 		return err
 	}
-	return sendChunks(answer.GetItems(), func(part []*runtimeapi.PodSandbox) error {
+	return sendChunks(objects(list), func(part []*runtimeapi.PodSandbox) error {
 		return out.Send(&runtimeapi.StreamPodSandboxesResponse{PodSandboxes: part})
 	})
 }

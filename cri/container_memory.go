@@ -101,7 +101,7 @@ func (m *memory) List(ctx context.Context, labels map[string]string) ([]docker.C
 		return m.Workload.List(ctx, labels)
 	}
 	defer m.mu.Unlock()
-	var found []docker.Container
+	found := make([]docker.Container, 0, len(m.known)) // large structs: not to be moved often
 	for _, one := range m.known {
 		if !one.gone && carriesLabels(one.container.Labels, labels) {
 			found = append(found, one.container)

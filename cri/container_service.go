@@ -56,6 +56,7 @@ type containers struct {
 	// written is what the labels of workload containers say; Server.decoded is
 	// the sandboxes'.
 	written decoded[workload]
+	items   decoded[item[*runtimeapi.Container]]
 
 	background context.Context // ends with the daemon
 	stop       context.CancelFunc

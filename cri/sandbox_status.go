@@ -1,12 +1,10 @@
 package cri
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -119,33 +117,44 @@ func (s *Server) sandboxInfo(container docker.Container, sandbox sandbox, result
 
 // ListPodSandbox lists the sandboxes that match the filter, the newest first.
 func (s *Server) ListPodSandbox(ctx context.Context, r *runtimeapi.ListPodSandboxRequest) (*runtimeapi.ListPodSandboxResponse, error) {
+	items, err := s.listSandboxes(ctx, r.GetFilter())
+	answer := &runtimeapi.ListPodSandboxResponse{}
+	setItems(answer, items)
+	return answer, err
+}
+
+func (s *Server) listSandboxes(ctx context.Context, filter *runtimeapi.PodSandboxFilter) ([]item[*runtimeapi.PodSandbox], error) {
 	sandboxes, err := s.sandboxes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	answer := &runtimeapi.ListPodSandboxResponse{}
+	var items []item[*runtimeapi.PodSandbox]
 	for _, sandbox := range sandboxes {
 		result, err := s.result(ctx, sandbox)
 		if err != nil {
 			return nil, err
 		}
-		item := &runtimeapi.PodSandbox{
-			Id:             sandbox.id,
-			Metadata:       sandbox.config.GetMetadata(),
-			State:          stateOf(sandbox, result),
-			CreatedAt:      sandbox.created.UnixNano(),
-			Labels:         sandbox.config.GetLabels(),
-			Annotations:    sandbox.config.GetAnnotations(),
-			RuntimeHandler: sandbox.handler,
+		state := stateOf(sandbox, result)
+		one, err := s.items.get(sandbox.id, state.String(), func() (item[*runtimeapi.PodSandbox], error) {
+			return encodeItem(&runtimeapi.PodSandbox{
+				Id:             sandbox.id,
+				Metadata:       sandbox.config.GetMetadata(),
+				State:          state,
+				CreatedAt:      sandbox.created.UnixNano(),
+				Labels:         sandbox.config.GetLabels(),
+				Annotations:    sandbox.config.GetAnnotations(),
+				RuntimeHandler: sandbox.handler,
+			})
+		})
+		if err != nil {
+			return nil, err
 		}
-		if matches(item, r.GetFilter()) {
-			answer.Items = append(answer.Items, item)
+		if matches(one.object, filter) {
+			items = append(items, one)
 		}
 	}
-	slices.SortStableFunc(answer.Items, func(a, b *runtimeapi.PodSandbox) int {
-		return cmp.Compare(b.CreatedAt, a.CreatedAt)
-	})
-	return answer, nil
+	sortItems(items)
+	return items, nil
 }
 
 // sandboxes lists all of ours. One whose labels cannot be read is left out, and
@@ -155,8 +164,7 @@ func (s *Server) sandboxes(ctx context.Context) ([]sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []sandbox
-	var ids []string
+	found, ids := make([]sandbox, 0, len(containers)), make([]string, 0, len(containers))
 	for _, container := range containers {
 		ids = append(ids, container.ID)
 		sandbox, err := s.decode(container)
@@ -167,6 +175,7 @@ func (s *Server) sandboxes(ctx context.Context) ([]sandbox, error) {
 		found = append(found, sandbox)
 	}
 	s.decoded.keep(ids)
+	s.items.keep(ids)
 	return found, nil
 }
 

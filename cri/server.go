@@ -92,6 +92,7 @@ type Server struct {
 	traces  traces
 	stuck   firstFailures
 	decoded decoded[sandbox]
+	items   decoded[item[*runtimeapi.PodSandbox]]
 	now     func() time.Time
 
 	containers *containers // nil: sandboxes only, see EnableContainers

@@ -35,7 +35,7 @@ func TestBenchNode(t *testing.T) {
 	n := newNode(t, tapped(a))
 	pods := make([]string, benchPods)
 	atOnce(benchPods, func(i int) {
-		pods[i] = n.runSafely(fmt.Sprintf("full-%d", i))
+		pods[i] = n.runSafely(fmt.Sprintf("full-%d", i), kubeletLabels)
 		n.containerSafely(pods[i], "one")
 	})
 	idle := figures.Table{Name: "idle", Header: []string{"the idle daemon with 100 pods", "measured", "target"}}
@@ -54,9 +54,27 @@ func TestBenchNode(t *testing.T) {
 	atOnce(benchPods, func(i int) { n.removeSafely(pods[i]) })
 }
 
+// kubeletLabels is a change for podConfig: what the kubelet and a Deployment label
+// a pod with. Most of a long list is labels.
+func kubeletLabels(c *runtimeapi.PodSandboxConfig) {
+	c.Labels = map[string]string{
+		"io.kubernetes.pod.name": c.Metadata.Name, "io.kubernetes.pod.namespace": c.Metadata.Namespace, "io.kubernetes.pod.uid": c.Metadata.Uid,
+		"app": "bench", "pod-template-hash": "66d8c6b5c",
+	}
+	c.Annotations = map[string]string{"kubernetes.io/config.seen": "2026-11-25T09:00:00.000000000Z", "kubernetes.io/config.source": "api"}
+}
+
 // containerSafely runs a container, from another goroutine than the test's.
 func (n *node) containerSafely(pod, name string) {
-	created, err := n.CreateContainer(n.t.Context(), &runtimeapi.CreateContainerRequest{PodSandboxId: pod, Config: shellContainer(name, "sleep 3600")})
+	config := shellContainer(name, "sleep 3600", func(c *runtimeapi.ContainerConfig) {
+		c.Labels = map[string]string{
+			"io.kubernetes.container.name": name, "io.kubernetes.pod.name": "full", "io.kubernetes.pod.namespace": "test", "io.kubernetes.pod.uid": "uid",
+		}
+		c.Annotations = map[string]string{
+			"io.kubernetes.container.hash": "5f3b7e2c", "io.kubernetes.container.restartCount": "0", "io.kubernetes.pod.terminationGracePeriod": "30",
+		}
+	})
+	created, err := n.CreateContainer(n.t.Context(), &runtimeapi.CreateContainerRequest{PodSandboxId: pod, Config: config})
 	if err == nil {
 		_, err = n.StartContainer(n.t.Context(), &runtimeapi.StartContainerRequest{ContainerId: created.GetContainerId()})
 	}

@@ -160,8 +160,8 @@ func atOnce(count int, f func(i int)) {
 }
 
 // runSafely is run for another goroutine than the test's.
-func (n *node) runSafely(name string) string {
-	answer, err := n.RunPodSandbox(n.t.Context(), &runtimeapi.RunPodSandboxRequest{Config: podConfig(name)})
+func (n *node) runSafely(name string, changes ...func(*runtimeapi.PodSandboxConfig)) string {
+	answer, err := n.RunPodSandbox(n.t.Context(), &runtimeapi.RunPodSandboxRequest{Config: podConfig(name, changes...)})
 	if err != nil {
 		n.t.Errorf("RunPodSandbox %s: %v", name, err)
 	}
