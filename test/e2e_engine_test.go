@@ -181,8 +181,8 @@ func TestEngineIsKilled(t *testing.T) {
 }
 
 // killEngine kills the engine, its containers and what holds them, as the power
-// going does: everything in the machine's process namespace but the tests and a
-// daemon that still runs.
+// going does: everything in the machine's process namespace but its first process,
+// the tests and a daemon that still runs.
 func (n *node) killEngine() {
 	n.t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*")
@@ -194,34 +194,19 @@ func (n *node) killEngine() {
 		if err != nil {
 			n.t.Fatal(err)
 		}
-		if pid == os.Getpid() || pid == n.daemon.Process.Pid {
-			continue
-		}
-		comm, err := os.ReadFile(path + "/comm")
-		if err != nil { // it has ended
+		if pid == 1 || pid == os.Getpid() || pid == n.daemon.Process.Pid {
 			continue
 		}
 		if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 			n.t.Fatalf("kill %d: %v", pid, err)
 		}
-		n.awaitDeath(path, pid, string(comm) == "dockerd\n")
+		eventually(n.t, func() error {
+			if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+				return nil
+			}
+			return errorf("process %d has been killed and is still there", pid)
+		})
 	}
-}
-
-// awaitDeath waits until a killed process is gone. The tests are this machine's
-// first process, and have to reap the orphans (pid_namespaces(7)); the engine,
-// which they started, is waited for by whoever did.
-func (n *node) awaitDeath(path string, pid int, waitedFor bool) {
-	n.t.Helper()
-	eventually(n.t, func() error {
-		if !waitedFor {
-			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) // ECHILD: it is not ours, or not yet
-		}
-		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		return errorf("process %d has been killed and is still there", pid)
-	})
 }
 
 // TestHostIsBooted takes away what a boot does: processes, mounts of namespaces,

@@ -56,7 +56,10 @@ func startInside() (code int, err error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("build the programs: %w\n%s", err, out)
 	}
-	arguments := append([]string{"--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", os.Args[0]}, os.Args[1:]...)
+	// The first process of a process namespace has to reap its orphans
+	// (pid_namespaces(7)), such as the shims of containers; a shell does.
+	const first = `"$@" & wait $!`
+	arguments := append([]string{"--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", first, "sh", os.Args[0]}, os.Args[1:]...)
 	inside := exec.Command("unshare", arguments...)
 	inside.Env = append(os.Environ(), binEnv+"="+bin, "DOCKER_HOST=")
 	inside.Stdout, inside.Stderr = os.Stdout, os.Stderr
