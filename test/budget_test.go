@@ -19,9 +19,9 @@ const (
 	maxMedianLines   = 15
 
 	// One comment line for three or four of code is the aim (.25 to .40). The
-	// bounds are wider: they catch a project that stopped explaining itself, or
-	// that talks over its code, not a week with many tables.
-	minCommentRatio = .15
+	// lower bound is where the project stands, so that it cannot sink; raise it
+	// as the code is explained better. The upper one catches talk over the code.
+	minCommentRatio = .165
 	maxCommentRatio = .50
 )
 

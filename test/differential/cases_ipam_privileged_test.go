@@ -69,6 +69,10 @@ var versionScenarios = []scenario{
 // loopbackScenarios are the loopback plugin's.
 var loopbackScenarios = []scenario{
 	{name: "loopback", lo: true, plugins: one(`{"type":"loopback"}`)},
+	{name: "loopback, version 0.1.0", lo: true, version: "0.1.0", plugins: one(`{"type":"loopback"}`)},
+	{name: "loopback, version 0.3.0", lo: true, version: "0.3.0", plugins: one(`{"type":"loopback"}`)},
+	{name: "loopback, version 0.3.1", lo: true, version: "0.3.1", plugins: one(`{"type":"loopback"}`)},
+	{name: "loopback, version 0.4.0", lo: true, version: "0.4.0", plugins: one(`{"type":"loopback"}`)},
 	{name: "loopback, version 0.2.0", lo: true, version: "0.2.0", plugins: one(`{"type":"loopback"}`)},
 	{name: "loopback, version 1.1.0", lo: true, version: "1.1.0", plugins: one(`{"type":"loopback"}`)},
 	{name: "loopback chained", lo: true, plugins: []string{bridge(v4), `{"type":"loopback"}`}},

@@ -14,6 +14,12 @@ var port8000 = []hostPort{{"tcp", 8000}}
 // portmapScenarios go through portmap's keys.
 var portmapScenarios = []scenario{
 	{name: "host port", plugins: portmapped(v4dflt, tcp80), ports: port8000, second: true},
+	{name: "host port, version 0.1.0", version: "0.1.0", plugins: portmapped(v4dflt, tcp80), ports: port8000},
+	{name: "host port, version 0.2.0", version: "0.2.0", plugins: portmapped(v4dflt, tcp80), ports: port8000},
+	{name: "host port, version 0.3.0", version: "0.3.0", plugins: portmapped(v4dflt, tcp80), ports: port8000},
+	{name: "host port, version 0.3.1", version: "0.3.1", plugins: portmapped(v4dflt, tcp80), ports: port8000},
+	{name: "host port, version 0.4.0", version: "0.4.0", plugins: portmapped(v4dflt, tcp80), ports: port8000},
+	{name: "host port, version 1.1.0", version: "1.1.0", plugins: portmapped(v4dflt, tcp80), ports: port8000},
 	{name: "host port of two pods", plugins: portmapped(v4dflt, tcp80), rival: true, ports: port8000},
 	{name: "host port, dual stack", plugins: portmapped(dual, tcp80), ports: port8000},
 	{name: "host port, UDP", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8001,"containerPort":8080,"protocol":"udp"}]}`), ports: []hostPort{{"udp", 8001}}},
