@@ -105,7 +105,7 @@ func (n *node) addIdle(tb *figures.Table) {
 	time.Sleep(idleWindow)
 	used := n.cpuTime() - before
 	tb.Add("use of one core", fmt.Sprintf("%.2f %%", 100*used.Seconds()/idleWindow.Seconds()), "≤ 0.5 %")
-	tb.Add("resident memory", fmt.Sprintf("%.1f MB", float64(n.weigh().memory)/1024), "≤ 60 MB")
+	tb.Add("resident memory", fmt.Sprintf("%.1f MB", float64(n.statusOfDaemon("VmRSS"))/1024), "≤ 60 MB")
 	tb.Add("processes started", strconv.Itoa(n.startedWithin(traceWindow)), "0")
 }
 

@@ -36,7 +36,7 @@ const (
 // rounds under one daemon, which must not grow.
 func TestSoak(t *testing.T) {
 	importImage(t)
-	n := newNode(t)
+	n := newNode(t, func(n *node) { n.flags = []string{"--monitor-address", monitorAddress, "--pprof", "on"} })
 	s := &soak{node: n, logs: filepath.Join(n.dir, "pods")}
 	begin := time.Now()
 	s.runWhileKilled(*soakPods)
