@@ -18,9 +18,9 @@ import (
 const (
 	// maxMessage bounds one gRPC message; it is the kubelet's own bound.
 	maxMessage = 16 << 20
-	// defaultShutdownGrace is how long calls under way may take once the server
+	// DefaultShutdownGrace is how long calls under way may take once the server
 	// has to end; what is cut off then is undone or recovered.
-	defaultShutdownGrace = 20 * time.Second
+	DefaultShutdownGrace = 20 * time.Second
 )
 
 // Listen opens the unix socket at path, for this user alone: whoever can write

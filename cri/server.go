@@ -67,7 +67,7 @@ type Config struct {
 	RemoteEngine bool
 
 	// ShutdownGrace is how long calls under way may take once Serve has to end;
-	// 0 is 20 seconds.
+	// 0 is DefaultShutdownGrace.
 	ShutdownGrace time.Duration
 
 	// OnCall, if set, is told each call that has ended: the method's name
@@ -110,7 +110,7 @@ func New(config Config, engine Engine, network Network) *Server {
 		config.OnCall = func(string, time.Duration, error) {}
 	}
 	if config.ShutdownGrace == 0 {
-		config.ShutdownGrace = defaultShutdownGrace
+		config.ShutdownGrace = DefaultShutdownGrace
 	}
 	return &Server{
 		config:  config,

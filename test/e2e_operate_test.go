@@ -3,12 +3,19 @@
 package test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -75,23 +82,127 @@ func TestMonitoring(t *testing.T) {
 // A daemon that is told to end does not wait for those who only listen.
 func TestStopWithListeners(t *testing.T) {
 	n := newNode(t)
-	events, err := n.GetContainerEvents(t.Context(), &runtimeapi.GetEventsRequest{})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	events, err := n.GetContainerEvents(ctx, &runtimeapi.GetEventsRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.run(podConfig("seen"))
-	if _, err := events.Recv(); err != nil { // the stream is up
-		t.Fatal(err)
-	}
+	heard, ended := make(chan bool, 1), make(chan error, 1)
+	go func() {
+		for {
+			if _, err := events.Recv(); err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case heard <- true:
+			default:
+			}
+		}
+	}()
+	// When the daemon has begun to listen to the call, only an event tells.
+	pods := 0
+	eventually(t, func() error {
+		pods++
+		n.run(podConfig(fmt.Sprintf("seen-%d", pods)))
+		select {
+		case <-heard:
+			return nil
+		case <-time.After(time.Second):
+			return errors.New("no event has come")
+		}
+	})
 	n.stopDaemon(syscall.SIGTERM)
-	for err == nil {
-		_, err = events.Recv()
-	}
-	if status.Code(err) != codes.Unavailable {
+	if err := <-ended; status.Code(err) != codes.Unavailable {
 		t.Errorf("the listener hears %v, want Unavailable", err)
 	}
 	n.start()
 	n.awaitAnswer()
+}
+
+// The service manager hears when the daemon serves, that it lives, and when it
+// ends: the messages of sd_notify(3).
+func TestServiceManagerHears(t *testing.T) {
+	n := newNode(t)
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(n.dir, "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = manager.Close() }() // only read from
+	expect := func(want string) {
+		t.Helper()
+		text := make([]byte, 512)
+		if err := manager.SetReadDeadline(time.Now().Add(15 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			length, err := manager.Read(text)
+			if err != nil {
+				t.Fatalf("the manager does not hear %s: %v", want, err)
+			}
+			if strings.HasPrefix(string(text[:length]), want) {
+				return
+			}
+		}
+	}
+	t.Setenv("NOTIFY_SOCKET", manager.LocalAddr().String())
+	t.Setenv("WATCHDOG_USEC", "400000")
+	n.restart(syscall.SIGTERM)
+	expect("READY=1")
+	expect("WATCHDOG=1")
+	expect("WATCHDOG=1")
+	n.stopDaemon(syscall.SIGTERM)
+	expect("STOPPING=1")
+	n.start()
+	n.awaitAnswer()
+}
+
+// A second signal does not wait for a call that hangs, and what that call leaves
+// is cleared up by the next start.
+func TestSecondSignal(t *testing.T) {
+	n := newNode(t)
+	n.flags = []string{"--monitor-address", monitorAddress, "--pprof", "on"}
+	n.restart(syscall.SIGTERM)
+	text, err := os.ReadFile("/run/docker.pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dockerd, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signal := func(pid int, signal syscall.Signal) {
+		t.Helper()
+		if err := syscall.Kill(pid, signal); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal(dockerd, syscall.SIGSTOP)
+	t.Cleanup(func() { signal(dockerd, syscall.SIGCONT) })
+	failed := make(chan error, 1)
+	go func() {
+		_, err := n.RunPodSandbox(t.Context(), &runtimeapi.RunPodSandboxRequest{Config: podConfig("hangs")})
+		failed <- err
+	}()
+	n.expectPage("/debug/pprof/goroutine?debug=1", http.StatusOK, "docker.(*Engine).CreateSandbox") // it waits there
+	signal(n.daemon.Process.Pid, syscall.SIGTERM)
+	eventually(t, func() error { // it takes no more calls
+		if _, err := os.Stat(n.socket()); !os.IsNotExist(err) {
+			return fmt.Errorf("the socket is still there: %v", err)
+		}
+		return nil
+	})
+	n.stopDaemon(syscall.SIGTERM)
+	if err := <-failed; status.Code(err) != codes.Unavailable {
+		t.Errorf("the call that hung: %v, want Unavailable", err)
+	}
+	signal(dockerd, syscall.SIGCONT)
+	n.start()
+	n.awaitAnswer()
+	if pods := n.list(nil); len(pods) > 0 {
+		t.Errorf("pods after the next start: %v", pods)
+	}
 }
 
 // A network of Docker's that does not exist is seen before a pod needs it.

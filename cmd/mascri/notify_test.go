@@ -5,9 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/mascri/mascri/cri"
 )
 
 func TestNotify(t *testing.T) {
@@ -79,6 +84,29 @@ func TestReportAlive(t *testing.T) {
 		cancel()
 		<-done
 		for manager.next() != "" { // what was sent meanwhile
+		}
+	}
+}
+
+// The unit's bounds leave the daemon the time that it gives itself.
+func TestUnitLeavesTime(t *testing.T) {
+	unit, err := os.ReadFile("machine/mascri.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, least := range map[string]time.Duration{
+		"TimeoutStartSec": recoverTimeout + 30*time.Second,
+		"TimeoutStopSec":  cri.DefaultShutdownGrace + 10*time.Second,
+		"WatchdogSec":     time.Minute,
+	} {
+		m := regexp.MustCompile(`(?m)^` + key + `=(\d+)(s|min)$`).FindSubmatch(unit)
+		if m == nil {
+			t.Errorf("the unit has no %s in s or min", key)
+			continue
+		}
+		got, err := time.ParseDuration(strings.TrimSuffix(string(m[1])+string(m[2]), "in"))
+		if err != nil || got < least {
+			t.Errorf("%s is %v, %v, want at least %v", key, got, err, least)
 		}
 	}
 }
