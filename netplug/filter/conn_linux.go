@@ -18,6 +18,7 @@ type Conn struct {
 	netns  *os.File // the namespace
 	nft    *nftables.Conn
 	socket *netlink.Conn // the socket under nft, for what the library cannot read
+	large  bool          // a transaction did not fit into the socket
 	queue  []change
 }
 
@@ -28,6 +29,11 @@ const (
 	maxAttempts   = 15
 	longestPause  = 50 * time.Millisecond
 )
+
+// largeBuffer, in bytes, is for the transaction of a pod with thousands of host
+// ports: some 500 bytes a port to send, and as many in acknowledgements. The usual
+// buffer (wmem_default in socket(7)) ends at some 300 ports.
+const largeBuffer = 64 << 20
 
 // Open connects to the packet filter of the calling thread's network namespace.
 // The Conn stays with that namespace whichever thread it is used from.
@@ -72,6 +78,12 @@ func (c *Conn) dial(netns int) error {
 		return fmt.Errorf("open a netlink socket to nftables: %w", err)
 	}
 	c.nft = nft
+	if !c.large {
+		return nil
+	}
+	if err := errors.Join(c.socket.SetWriteBuffer(largeBuffer), c.socket.SetReadBuffer(largeBuffer)); err != nil {
+		return fmt.Errorf("enlarge the buffers of the netlink socket: %w", err)
+	}
 	return nil
 }
 
@@ -116,6 +128,7 @@ func (c *Conn) attempt(queue []change) ([]flow, error) {
 		err = c.commit()
 	}
 	if err != nil {
+		c.large = c.large || errors.Is(err, unix.EMSGSIZE) || errors.Is(err, unix.ENOBUFS)
 		return nil, errors.Join(err, c.redial())
 	}
 	return b.flows, nil
@@ -130,10 +143,11 @@ func (c *Conn) commit() error {
 }
 
 // clashed tells whether trying again may help: another transaction was faster
-// (what was read is gone or already there), or an answer was lost.
+// (what was read is gone or already there), or an answer was lost, or there is
+// room for the whole now.
 func clashed(err error) bool {
 	for _, retry := range []error{
-		unix.EBUSY, unix.EEXIST, unix.ENOENT, unix.EINTR, unix.ENOBUFS, unix.EAGAIN, unix.ERESTART, os.ErrDeadlineExceeded,
+		unix.EBUSY, unix.EEXIST, unix.ENOENT, unix.EINTR, unix.ENOBUFS, unix.EMSGSIZE, unix.EAGAIN, unix.ERESTART, os.ErrDeadlineExceeded,
 	} {
 		if errors.Is(err, retry) {
 			return true

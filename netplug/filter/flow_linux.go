@@ -53,7 +53,7 @@ func (c *Conn) forget(flows []flow) error {
 	if len(flows) == 0 {
 		return nil
 	}
-	t := &tracker{Conn: c, lists: map[string][]connection{}}
+	t := &tracker{Conn: c, several: len(flows) > 1, lists: map[string][]connection{}}
 	for _, f := range flows {
 		if err := t.forgetFlow(f); err != nil {
 			err = fmt.Errorf("forget connections to host port %s/%d: %w", f.Protocol, f.HostPort.HostPort, err)
@@ -67,8 +67,9 @@ func (c *Conn) forget(flows []flow) error {
 // are subsystems of one netlink protocol.
 type tracker struct {
 	*Conn
-	local map[netip.Addr]bool     // addresses of the host, read when needed
-	lists map[string][]connection // answers, by what was asked
+	several bool                    // host ports
+	local   map[netip.Addr]bool     // addresses of the host, read when needed
+	lists   map[string][]connection // answers, by what was asked
 }
 
 func (t *tracker) forgetFlow(f flow) error {
@@ -143,10 +144,10 @@ type tuple struct {
 }
 
 // list reads the connections that may be stale. The kernel walks its whole
-// table for it, milliseconds on a large host, so it filters and we ask once for
-// all ports of a pod.
+// table for it, milliseconds with the usual 262,144 buckets, so it filters and we
+// ask once for all ports of a pod.
 func (t *tracker) list(f flow) ([]connection, error) {
-	request := conntrack(f.Family(), ctGet, netlink.Dump, f.filter()...)
+	request := conntrack(f.Family(), ctGet, netlink.Dump, f.filter(t.several)...)
 	if known, ok := t.lists[string(request.Data)]; ok {
 		return known, nil
 	}
@@ -166,19 +167,22 @@ func (t *tracker) list(f flow) ([]connection, error) {
 	return all, nil
 }
 
-// filter selects connections to the host port, or of a mapping that is gone,
-// those that the pod answers. Linux compares IPv6 addresses the wrong way round
-// here (ctnetlink_filter_match_tuple, at least until 6.18), so that IPv6 goes by
-// the port in either case.
-func (f flow) filter() []netlink.Attribute {
+// filter selects connections to the host port, or with several to any port; of a
+// mapping that is gone, those that the pod answers. Linux compares IPv6 addresses
+// the wrong way round here (ctnetlink_filter_match_tuple, at least until 6.18), so
+// that IPv6 goes by the port in either case.
+func (f flow) filter(several bool) []netlink.Attribute {
 	if f.gone && f.Family() == IPv4 {
 		return filtered(ctaTupleReply, ctaFilterReply, bySource, nested(ctaTupleIP,
 			netlink.Attribute{Type: ctaIPv4Src, Data: f.Pod.Addr().Unmap().AsSlice()}))
 	}
+	protocol := netlink.Attribute{Type: ctaProtoNum, Data: []byte{byte(f.Protocol)}}
+	if several {
+		return filtered(ctaTupleOrig, ctaFilterOrig, byProtocol, nested(ctaTupleProto, protocol))
+	}
 	port := binary.BigEndian.AppendUint16(nil, f.HostPort.HostPort)
 	return filtered(ctaTupleOrig, ctaFilterOrig, byProtocol|byDestinationPort, nested(ctaTupleProto,
-		netlink.Attribute{Type: ctaProtoNum, Data: []byte{byte(f.Protocol)}},
-		netlink.Attribute{Type: ctaProtoDst, Data: port}))
+		protocol, netlink.Attribute{Type: ctaProtoDst, Data: port}))
 }
 
 // filtered asks for connections with a direction that looks like the tuple.

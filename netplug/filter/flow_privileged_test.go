@@ -116,3 +116,28 @@ func TestTCPConnectionsOfARemovedPodAreForgotten(t *testing.T) {
 		t.Errorf("tracked still: %s", got)
 	}
 }
+
+// TestAPodWithThousandsOfPorts: its transaction is larger than a socket's usual
+// buffer, and connection tracking is read once for all of them.
+func TestAPodWithThousandsOfPorts(t *testing.T) {
+	const first, count = 20000, 2000
+	l := newLab(t)
+	l.serve(l.a, "udp4", at(podA4, 80))
+	c := l.client(l.outside, "udp4", at(host4, first+count-1))
+	if c.answered() {
+		t.Fatal("answered before there is a mapping")
+	}
+	c.answered() // the connection to the host itself is tracked now
+	steps := node()
+	for i := range uint16(count) {
+		steps = append(steps, HostPort{ownerA, UDP, anyAddress, first + i, at(podA4, 80), ""})
+	}
+	l.apply(steps...)
+	if !c.answered() {
+		t.Error("the client from before the ADD stays with the host")
+	}
+	l.remove(ownerA)
+	if left := l.run("nft list map ip mascri hostports"); strings.Contains(left, podA4.String()) {
+		t.Errorf("left after DEL:\n%.200s", left)
+	}
+}
