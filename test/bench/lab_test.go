@@ -24,20 +24,26 @@ const referenceVersion = "v1.9.1"
 type node struct {
 	*testing.T
 	ours, reference string // directories of plugins
+	bare            string // a Go program that does nothing
 	data            string
-	pods            []*os.File
+	pods            []*os.File // namespaces
 }
 
 // newNode moves the test's thread into a namespace that ends with the test.
 func newNode(t *testing.T) *node {
 	t.Helper()
-	ours, reference := programs(t)
+	ours, reference, bare := programs(t)
 	runtime.LockOSThread() // never unlocked: the namespace goes with the thread
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatalf("unshare the network namespace (needs root): %v", err)
 	}
-	n := &node{T: t, ours: ours, reference: reference, data: t.TempDir()}
+	n := &node{T: t, ours: ours, reference: reference, bare: bare, data: t.TempDir()}
 	n.sh("ip link set lo up")
+	own, err := os.Open("/proc/thread-self/ns/net") // it outlives the next node of this thread
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.pods = append(n.pods, own)
 	t.Cleanup(n.release)
 	return n
 }
@@ -66,12 +72,24 @@ func (n *node) pod() string {
 	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd())
 }
 
-// release closes the pods' namespaces.
+// release closes the pods' namespaces. The kernel takes them down under the lock
+// that every change of a link needs, so it is for the end of a comparison, and
+// waits: otherwise whoever is measured next would wait instead.
 func (n *node) release() {
+	if len(n.pods) == 0 {
+		return
+	}
+	n.sh("ip link add sentinel type veth peer name sentinel netns " + n.pod())
 	for _, f := range n.pods {
 		f.Close()
 	}
 	n.pods = nil
+	for deadline := time.Now().Add(time.Minute); exec.Command("ip", "link", "show", "sentinel").Run() == nil; {
+		if time.Now().After(deadline) {
+			n.Fatal("the pods' namespaces are still there after a minute")
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 func (n *node) sh(command string) string {
@@ -100,7 +118,7 @@ func (n *node) run(e execution) (time.Duration, string) {
 }
 
 func (e execution) try() (time.Duration, string, error) {
-	cmd := exec.Command(filepath.Join(e.dir, e.plugin))
+	cmd := exec.Command(filepath.Join(e.dir, e.plugin)) // each plugin bounds its own waits
 	cmd.Env = append(os.Environ(), "CNI_COMMAND="+e.command, "CNI_CONTAINERID="+e.id, "CNI_NETNS="+e.netns,
 		"CNI_IFNAME=eth0", "CNI_PATH="+e.dir)
 	cmd.Stdin = strings.NewReader(e.config)
@@ -111,8 +129,9 @@ func (e execution) try() (time.Duration, string, error) {
 	return time.Since(start), out.String(), err
 }
 
-// programs builds the plugins of both sides, ours as `make build` does.
-func programs(t *testing.T) (ours, reference string) {
+// programs builds the plugins of both sides, ours as `make build` does, and the
+// bare program.
+func programs(t *testing.T) (ours, reference, bare string) {
 	t.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -120,14 +139,16 @@ func programs(t *testing.T) (ours, reference string) {
 	}
 	ours = filepath.Join(cache, "mascri", "bench", "ours")
 	reference = filepath.Join(cache, "mascri", "reference-"+referenceVersion)
-	build(t, ours, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", ours+"/", "github.com/mascri/mascri/cmd/netplug", "github.com/mascri/mascri/cmd/ipam", "github.com/mascri/mascri/cmd/portmap")
+	build(t, ours, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", ours+"/", "github.com/mascri/mascri/cmd/netplug", "github.com/mascri/mascri/cmd/ipam", "github.com/mascri/mascri/cmd/portmap", "github.com/mascri/mascri/cmd/loopback")
 	if _, err := os.Stat(filepath.Join(reference, "portmap")); err != nil {
 		const plugins = "github.com/containernetworking/plugins/plugins/"
 		for _, p := range []string{"main/bridge", "ipam/host-local", "main/loopback", "meta/portmap"} {
 			build(t, reference, "go", "install", "-trimpath", "-ldflags", "-s -w", plugins+p+"@"+referenceVersion)
 		}
 	}
-	return ours, reference
+	bare = filepath.Join(cache, "mascri", "bench", "bare")
+	build(t, filepath.Dir(bare), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", bare, "./testdata/bare")
+	return ours, reference, bare
 }
 
 func build(t *testing.T, dir string, command ...string) {

@@ -17,5 +17,8 @@ func (s Series) P50() time.Duration {
 	return slices.Sorted(slices.Values(s))[len(s)/2]
 }
 
-// Ratio compares medians.
-func Ratio(a, b Series) string { return fmt.Sprintf("%.2f", float64(a.P50())/float64(b.P50())) }
+// Quotient compares medians.
+func Quotient(a, b Series) float64 { return float64(a.P50()) / float64(b.P50()) }
+
+// Ratio is the quotient for a table.
+func Ratio(a, b Series) string { return fmt.Sprintf("%.2f", Quotient(a, b)) }
