@@ -85,7 +85,7 @@ func decodeExpr(f Family, ad *netlink.AttributeDecoder) (decoded expr.Any, err e
 	case "fib":
 		decoded = &expr.Fib{}
 	case "immediate":
-		decoded = &expr.Verdict{}
+		return immediate(f, data)
 	case "lookup":
 		decoded = &expr.Lookup{}
 	case "masq":
@@ -96,6 +96,8 @@ func decodeExpr(f Family, ad *netlink.AttributeDecoder) (decoded expr.Any, err e
 		decoded = &expr.NAT{}
 	case "payload":
 		decoded = &expr.Payload{}
+	case "target":
+		decoded = &expr.Target{}
 	default:
 		return nil, nil
 	}

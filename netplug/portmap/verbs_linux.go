@@ -92,26 +92,53 @@ func del(ctx context.Context, r *spec.Request) error {
 	return nil
 }
 
-// check reports everything that ADD made and the kernel no longer holds.
+// check reports everything that ADD made and the kernel no longer holds. Host
+// ports of a pod that the reference plugin attached are where that has them.
 func check(_ context.Context, r *spec.Request) error {
 	steps, err := plan(r)
 	if err != nil || len(steps) == 0 {
 		return err
 	}
-	var missing []error
+	var missing error
 	err = withFilter(func(conn *filter.Conn) error {
+		var sysctls error
 		for _, step := range steps {
-			missing = append(missing, step.Check(conn))
+			if err := step.Check(conn); isSysctl(step) {
+				sysctls = errors.Join(sysctls, err)
+			} else {
+				missing = errors.Join(missing, err)
+			}
 		}
+		if missing != nil {
+			if present, err := theirs(steps).Check(conn); present {
+				missing = err
+			}
+		}
+		missing = errors.Join(missing, sysctls)
 		return nil
 	})
 	if err != nil {
 		return spec.Errorf(spec.Kernel, "unable to check port mappings: %w", err)
 	}
-	if err := errors.Join(missing...); err != nil {
-		return spec.Errorf(spec.CheckFailed, "%w", err)
+	if missing != nil {
+		return spec.Errorf(spec.CheckFailed, "%w", missing)
 	}
 	return nil
+}
+
+func isSysctl(step Step) bool { _, ok := step.(RouteLocalnet); return ok }
+
+// theirs is the plan as the reference plugin carries it out.
+func theirs(steps []Step) (p filter.ReferencePorts) {
+	for _, step := range steps {
+		switch s := step.(type) {
+		case filter.HostPort:
+			p.Ports = append(p.Ports, s)
+		case filter.Hairpin:
+			p.Masquerade = true
+		}
+	}
+	return p
 }
 
 // gc removes host ports of attachments that are no longer valid.

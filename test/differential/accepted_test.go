@@ -198,10 +198,10 @@ var accepted = []acceptance{
 		why:       "SPEC section 2: DEL without a namespace should clean up as much as possible.",
 	},
 	{
-		subject: switched, test: "TestOursDeletesTheReferences",
-		reference: "CHECK accepts what its own ADD made.",
-		ours:      "portmap's CHECK of a host port that the reference made reports that it is not where ours would be. The port works; DEL takes it back, as it does everything that the reference left (nftables, and iptables where it is iptables-nft). bridge's CHECK accepts the reference's objects.",
-		why:       "CHECK compares with what ADD makes, and a restart of the pod makes it ours.",
+		subject: switched, test: "TestOursChecksTheReferences",
+		reference: "CHECK and DEL know what its own ADD made.",
+		ours:      "They know it too: links, leases, masquerade, spoof check and host ports, in nftables, and in iptables where it is iptables-nft. With iptables-legacy portmap's CHECK finds no host port, and DEL leaves it.",
+		why:       "Pods that run while a node is switched are none the worse. What is written with iptables-legacy cannot be reached over netlink.",
 	},
 	{
 		subject: switched, test: "TestReferenceDeletesOurs",
