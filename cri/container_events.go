@@ -181,6 +181,9 @@ func (c *containers) eventOf(ctx context.Context, kind runtimeapi.ContainerEvent
 	answer := &runtimeapi.ContainerEventResponse{
 		ContainerId: event.ID, ContainerEventType: kind, CreatedAt: event.Time.UnixNano(),
 	}
+	if event.Action == docker.ActionCreate {
+		c.engine.learn(ctx, event.ID)
+	}
 	sandbox := event.ID
 	if event.Labels[labelKind] == kindContainer {
 		sandbox = event.Labels[labelSandbox]

@@ -145,6 +145,17 @@ func (m *memory) happened(ctx context.Context, event docker.Event) {
 	}
 }
 
+// learn asks for a container that is not known yet: the event of a create of ours
+// may come before that returns.
+func (m *memory) learn(ctx context.Context, id string) {
+	m.mu.Lock()
+	_, known := m.known[id]
+	m.mu.Unlock()
+	if !known {
+		m.changed(ctx, id)
+	}
+}
+
 // refreshTimeout bounds the question after a change.
 const refreshTimeout = 10 * time.Second
 

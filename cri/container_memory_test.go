@@ -141,3 +141,21 @@ func TestMemoryKnowsANewSandbox(t *testing.T) {
 		t.Errorf("listed %v, %v, with %v asked of the engine", list, err, engine.calls[asked:])
 	}
 }
+
+// An event may be told of a container whose create has not returned; it is asked
+// for once.
+func TestMemoryLearnsOfANewContainer(t *testing.T) {
+	m, engine := newMemoryBench(t)
+	engine.put(docker.Container{ID: "b", Labels: map[string]string{labelKind: kindContainer}, State: docker.Created})
+	for range 2 {
+		m.learn(t.Context(), "b")
+	}
+	asked := len(engine.calls)
+	if list, err := m.List(t.Context(), map[string]string{labelKind: kindContainer}); err != nil || len(list) != 2 {
+		t.Errorf("listed as %v, error %v", list, err)
+	}
+	m.learn(t.Context(), "b")
+	if len(engine.calls) != asked {
+		t.Errorf("%v asked of the engine", engine.calls[asked:])
+	}
+}
