@@ -10,6 +10,8 @@ import (
 	"time"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mascri/mascri/cri/docker"
 )
 
 // layerAge is how old the size of a writable layer may be. To measure one is to
@@ -18,6 +20,7 @@ const layerAge = time.Minute
 
 // layerSize is the room that a container's own files take.
 type layerSize struct {
+	dir           string // that holds them
 	bytes, inodes uint64
 	at            time.Time
 }
@@ -30,12 +33,10 @@ type layerSizes struct {
 	measuring map[string]bool
 }
 
-// of is the size of a container's writable layer; ok is false where the storage
-// driver has no directory for it.
-func (l *layerSizes) of(id, dir string) (size layerSize, ok bool, err error) {
-	if dir == "" {
-		return layerSize{}, false, nil
-	}
+// of is the size of a container's writable layer; ok is false where no directory
+// for it is known.
+func (l *layerSizes) of(c docker.Container) (size layerSize, ok bool, err error) {
+	id := c.ID
 	l.mu.Lock()
 	size, ok = l.known[id]
 	old := ok && time.Since(size.at) > layerAge && !l.measuring[id]
@@ -44,13 +45,17 @@ func (l *layerSizes) of(id, dir string) (size layerSize, ok bool, err error) {
 	}
 	l.mu.Unlock()
 	if !ok {
+		dir := layerDirectory(c)
+		if dir == "" {
+			return layerSize{}, false, nil
+		}
 		size, err = l.measure(id, dir)
 		return size, err == nil, err
 	}
 	if old {
 		go func() {
 			// Should it fail, the size stays old and the next call tries again.
-			_, _ = l.measure(id, dir)
+			_, _ = l.measure(id, size.dir)
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.set(id, false)
@@ -71,7 +76,7 @@ func (l *layerSizes) set(id string, measuring bool) {
 }
 
 func (l *layerSizes) measure(id, dir string) (layerSize, error) {
-	size := layerSize{at: time.Now()}
+	size := layerSize{dir: dir, at: time.Now()}
 	err := filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // removed meanwhile
@@ -116,10 +121,10 @@ func (l *layerSizes) keep(ids map[string]bool) {
 }
 
 // usage is the size as the CRI has it.
-func (s layerSize) usage(dir string) *runtimeapi.FilesystemUsage {
+func (s layerSize) usage() *runtimeapi.FilesystemUsage {
 	return &runtimeapi.FilesystemUsage{
 		Timestamp:  s.at.UnixNano(),
-		FsId:       &runtimeapi.FilesystemIdentifier{Mountpoint: dir},
+		FsId:       &runtimeapi.FilesystemIdentifier{Mountpoint: s.dir},
 		UsedBytes:  &runtimeapi.UInt64Value{Value: s.bytes},
 		InodesUsed: &runtimeapi.UInt64Value{Value: s.inodes},
 	}
@@ -141,7 +146,7 @@ func (c *containers) writableLayers(ctx context.Context) (bytes, inodes uint64, 
 		if ignoreNotFound(err) != nil {
 			return 0, 0, err
 		}
-		size, _, err := c.layers.of(container.ID, container.WritableLayer)
+		size, _, err := c.layers.of(container)
 		if err != nil {
 			return 0, 0, err
 		}

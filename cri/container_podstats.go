@@ -176,7 +176,7 @@ func (c *containers) metricTarget(container docker.Container, name, image string
 		Container: name, Image: image, Started: container.Started,
 	}
 	// Where the files cannot be measured, the metrics go without their size.
-	if size, ok, err := c.layers.of(container.ID, container.WritableLayer); ok && err == nil {
+	if size, ok, err := c.layers.of(container); ok && err == nil {
 		target.Filesystem.Used, target.Filesystem.Inodes = size.bytes, size.inodes
 	}
 	return target

@@ -42,12 +42,12 @@ func (c *containers) complete(measured *runtimeapi.ContainerStats, w workload) e
 	measured.Attributes = &runtimeapi.ContainerAttributes{
 		Id: w.ID, Metadata: w.config.GetMetadata(), Labels: w.config.GetLabels(), Annotations: w.config.GetAnnotations(),
 	}
-	size, ok, err := c.layers.of(w.ID, w.WritableLayer)
+	size, ok, err := c.layers.of(w.Container)
 	if err != nil {
 		return fmt.Errorf("measure the files of container %s: %w", short(w.ID), err)
 	}
 	if ok {
-		measured.WritableLayer = size.usage(w.WritableLayer)
+		measured.WritableLayer = size.usage()
 	}
 	return nil
 }
