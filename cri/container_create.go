@@ -63,6 +63,9 @@ func (c *containers) create(ctx context.Context, s sandbox, config *runtimeapi.C
 	if err := c.settleGroups(ctx, &wanted.Security, config.GetLinux().GetSecurityContext(), image); err != nil {
 		return "", err
 	}
+	if err := c.resolveImageMounts(ctx, wanted.Mounts); err != nil {
+		return "", err
+	}
 	// As with a sandbox: not cancelled with the caller, and undone by name.
 	id, err := c.engine.CreateContainer(context.WithoutCancel(ctx), wanted)
 	if errors.Is(err, docker.ErrConflict) {
@@ -75,6 +78,22 @@ func (c *containers) create(ctx context.Context, s sandbox, config *runtimeapi.C
 		return "", err
 	}
 	return id, ctx.Err()
+}
+
+// resolveImageMounts gives each image that is mounted by its ID: what the status
+// tells of it then is what is mounted, whatever its name comes to mean.
+func (c *containers) resolveImageMounts(ctx context.Context, mounts []docker.MountPoint) error {
+	for i, m := range mounts {
+		if m.Image == "" {
+			continue
+		}
+		image, err := c.engine.InspectImage(ctx, m.Image)
+		if err != nil {
+			return fmt.Errorf("config.mounts[%d].image: %w", i, err)
+		}
+		mounts[i].Image = image.ID
+	}
+	return nil
 }
 
 // checkAgainstNode refuses what this sandbox, engine or machine cannot do and

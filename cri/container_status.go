@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/mascri/mascri/cri/docker"
@@ -62,7 +63,7 @@ func (w workload) status() *runtimeapi.ContainerStatus {
 		ImageRef:    w.imageRef(),
 		Labels:      w.config.GetLabels(),
 		Annotations: w.config.GetAnnotations(),
-		Mounts:      criMounts(w.Mounts),
+		Mounts:      w.mounts(),
 		LogPath:     w.logPath,
 		Resources:   &runtimeapi.ContainerResources{Linux: w.resources()},
 		User:        w.user(),
@@ -109,11 +110,11 @@ func (w workload) resources() *runtimeapi.LinuxContainerResources {
 	}
 }
 
-// criMounts are the mounts as they were made: for a private one of a directory
+// mounts are the mounts as they were made: for a private one of a directory
 // that holds Docker's own, Docker chooses host-to-container propagation.
-func criMounts(points []docker.MountPoint) []*runtimeapi.Mount {
+func (w workload) mounts() []*runtimeapi.Mount {
 	var mounts []*runtimeapi.Mount
-	for _, p := range points {
+	for _, p := range w.Mounts {
 		m := &runtimeapi.Mount{
 			ContainerPath:     p.ContainerPath,
 			HostPath:          p.HostPath,
@@ -128,11 +129,23 @@ func criMounts(points []docker.MountPoint) []*runtimeapi.Mount {
 			}
 		}
 		if p.Image != "" {
-			m.Image = &runtimeapi.ImageSpec{Image: p.Image}
+			m.Image = w.mountedImage(p)
 		}
 		mounts = append(mounts, m)
 	}
 	return mounts
+}
+
+// mountedImage is an image as it was asked for, with the ID of what is mounted.
+func (w workload) mountedImage(p docker.MountPoint) *runtimeapi.ImageSpec {
+	image := &runtimeapi.ImageSpec{Image: p.Image}
+	for _, asked := range w.config.GetMounts() {
+		if asked.GetContainerPath() == p.ContainerPath && asked.GetImage() != nil {
+			image = proto.CloneOf(asked.GetImage()) // the configuration is shared
+		}
+	}
+	image.ImageRef = p.Image
+	return image
 }
 
 // user is whom the container's first process runs as, by proc_pid_status(5);

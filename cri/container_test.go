@@ -84,6 +84,12 @@ func TestRefusedContainers(t *testing.T) {
 		"config.mounts[0].uid_mappings": {codes.Unimplemented, func(c *runtimeapi.ContainerConfig) {
 			c.Mounts = mount(&runtimeapi.Mount{ContainerPath: "/a", HostPath: "/", UidMappings: []*runtimeapi.IDMapping{{}}})
 		}},
+		"config.mounts[0].readonly": {codes.InvalidArgument, func(c *runtimeapi.ContainerConfig) {
+			c.Mounts = mount(&runtimeapi.Mount{ContainerPath: "/a", Image: &runtimeapi.ImageSpec{Image: "busybox"}})
+		}},
+		"config.mounts[0].image": {codes.NotFound, func(c *runtimeapi.ContainerConfig) {
+			c.Mounts = mount(&runtimeapi.Mount{ContainerPath: "/a", Image: &runtimeapi.ImageSpec{Image: "absent"}, Readonly: true})
+		}},
 		"recursive_read_only": {codes.InvalidArgument, func(c *runtimeapi.ContainerConfig) {
 			c.Mounts = mount(&runtimeapi.Mount{ContainerPath: "/a", HostPath: "/", RecursiveReadOnly: true})
 		}},
@@ -132,7 +138,10 @@ func TestContainerFields(t *testing.T) {
 	pod := b.mustRun(goodPod("web"))
 	config := goodContainer("c")
 	config.StopSignal = runtimeapi.Signal_SIGNAL_SIGUSR1
-	config.Mounts = []*runtimeapi.Mount{{ContainerPath: "/a", HostPath: "/b", Readonly: true, Propagation: runtimeapi.MountPropagation_PROPAGATION_BIDIRECTIONAL}}
+	config.Mounts = []*runtimeapi.Mount{
+		{ContainerPath: "/a", HostPath: "/b", Readonly: true, Propagation: runtimeapi.MountPropagation_PROPAGATION_BIDIRECTIONAL},
+		{ContainerPath: "/i", Image: &runtimeapi.ImageSpec{Image: "busybox"}, Readonly: true},
+	}
 	config.Linux = &runtimeapi.LinuxContainerConfig{
 		Resources: &runtimeapi.LinuxContainerResources{CpuShares: 5, MemoryLimitInBytes: 6, CpusetCpus: "0"},
 		SecurityContext: &runtimeapi.LinuxContainerSecurityContext{
@@ -157,6 +166,7 @@ func TestContainerFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := answer.GetStatus()
+	config.Mounts[1].Image.ImageRef = engine.image.ID // of what is mounted
 	if diff := cmp.Diff(config.Mounts, got.GetMounts(), protocmp.Transform()); diff != "" {
 		t.Errorf("mounts: %s", diff)
 	}

@@ -104,6 +104,8 @@ func checkMount(field string, m *runtimeapi.Mount) error {
 		return invalid(field+"container_path", "%q must be an absolute path", m.GetContainerPath())
 	case image != "" && m.GetHostPath() != "":
 		return invalid(field+"image", "and host_path are both set")
+	case image != "" && !m.GetReadonly():
+		return invalid(field+"readonly", "is false, but an image is mounted read-only")
 	case image == "" && m.GetImageSubPath() != "":
 		return invalid(field+"image_sub_path", "needs image")
 	case image == "" && (!path.IsAbs(m.GetHostPath()) || strings.ContainsRune(m.GetHostPath(), 0)):
