@@ -11,9 +11,11 @@ import (
 
 // ListContainers lists the containers that match the filter, the newest first.
 func (c *containers) ListContainers(ctx context.Context, r *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
-	items, err := c.list(ctx, r.GetFilter())
 	answer := &runtimeapi.ListContainersResponse{}
-	setItems(answer, items)
+	err := c.listed.answer(answer, r.GetFilter(), c.Server, func() ([]byte, error) {
+		items, err := c.list(ctx, r.GetFilter())
+		return encodeList(items), err
+	})
 	return answer, err
 }
 

@@ -32,6 +32,7 @@ type memory struct {
 	doubt    uint64                // counts how often the memory was distrusted
 	known    map[string]remembered // by ID
 	creating map[string]bool       // names of the containers being created
+	version  uint64                // counts the changes of known
 }
 
 // remembered is what the engine answered to the question with that number. An
@@ -91,6 +92,7 @@ func (m *memory) remember(id string, answer remembered) {
 		return
 	}
 	m.known[id] = answer
+	m.version++
 }
 
 // List answers from memory where it is about our containers and events come.
@@ -159,6 +161,14 @@ func (m *memory) learn(ctx context.Context, id string) {
 // refreshTimeout bounds the question after a change.
 const refreshTimeout = 10 * time.Second
 
+// changes tells how often what is remembered has changed, and whether it is kept
+// current.
+func (m *memory) changes() (version uint64, live bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.version, m.live
+}
+
 func (m *memory) distrust() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -185,6 +195,7 @@ func (m *memory) reload(ctx context.Context) error {
 	for id, one := range m.known {
 		if one.turn <= begin { // it is not listed any more
 			delete(m.known, id)
+			m.version++
 		}
 	}
 	m.live = m.doubt == doubt // else something changed unseen meanwhile

@@ -57,6 +57,7 @@ type containers struct {
 	// the sandboxes'.
 	written decoded[workload]
 	items   decoded[item[*runtimeapi.Container]]
+	listed  keptList
 
 	background context.Context // ends with the daemon
 	stop       context.CancelFunc

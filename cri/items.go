@@ -42,10 +42,9 @@ func sortItems[T listed](items []item[T]) {
 	slices.SortStableFunc(items, func(a, b item[T]) int { return cmp.Compare(b.created, a.created) })
 }
 
-// setItems gives an answer its items, as they are encoded. Fields that a message
-// does not decode are sent as they are, and a list is its elements one after the
-// other (protobuf.dev, "Encoding": records may come in any order and number).
-func setItems[T listed](answer proto.Message, items []item[T]) {
+// encodeList is a list of the items: in protobuf, its elements one after the other
+// (protobuf.dev, "Encoding": records may come in any order and number).
+func encodeList[T listed](items []item[T]) []byte {
 	size := 0
 	for _, one := range items {
 		size += len(one.wire)
@@ -54,7 +53,7 @@ func setItems[T listed](answer proto.Message, items []item[T]) {
 	for _, one := range items {
 		wire = append(wire, one.wire...)
 	}
-	answer.ProtoReflect().SetUnknown(wire)
+	return wire
 }
 
 // objects are those of the items.

@@ -20,7 +20,7 @@ func TestItemsReadAsAList(t *testing.T) {
 	}
 	sortItems(items)
 	answer := &runtimeapi.ListContainersResponse{}
-	setItems(answer, items)
+	answer.ProtoReflect().SetUnknown(encodeList(items))
 	wire, err := proto.Marshal(answer)
 	if err != nil {
 		t.Fatal(err)

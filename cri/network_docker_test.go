@@ -49,7 +49,7 @@ func TestDockerNetworkThatDoesNotExist(t *testing.T) {
 		}
 		return answer.GetStatus().GetConditions()[1]
 	}
-	b.server.network = NewDockerNetwork(engine, "bridge")
+	b.server.network = &countingNetwork{Network: NewDockerNetwork(engine, "bridge")}
 	if c := ready(); !c.GetStatus() {
 		t.Errorf("with the network: %v", c)
 	}
@@ -57,7 +57,7 @@ func TestDockerNetworkThatDoesNotExist(t *testing.T) {
 	if c := ready(); c.GetStatus() || strings.Contains(c.GetMessage(), "create") {
 		t.Errorf("with an engine that is away: %v", c)
 	}
-	b.server.network = NewDockerNetwork(engine, "pods")
+	b.server.network = &countingNetwork{Network: NewDockerNetwork(engine, "pods")}
 	for _, word := range []string{"pods", "docker network create", "--docker-network"} {
 		if c := ready(); c.GetStatus() || !strings.Contains(c.GetMessage(), word) {
 			t.Errorf("without the network: %v, want %q", c, word)

@@ -117,9 +117,11 @@ func (s *Server) sandboxInfo(container docker.Container, sandbox sandbox, result
 
 // ListPodSandbox lists the sandboxes that match the filter, the newest first.
 func (s *Server) ListPodSandbox(ctx context.Context, r *runtimeapi.ListPodSandboxRequest) (*runtimeapi.ListPodSandboxResponse, error) {
-	items, err := s.listSandboxes(ctx, r.GetFilter())
 	answer := &runtimeapi.ListPodSandboxResponse{}
-	setItems(answer, items)
+	err := s.listed.answer(answer, r.GetFilter(), s, func() ([]byte, error) {
+		items, err := s.listSandboxes(ctx, r.GetFilter())
+		return encodeList(items), err
+	})
 	return answer, err
 }
 

@@ -86,13 +86,14 @@ type Server struct {
 
 	config  Config
 	engine  Engine
-	network Network
+	network *countingNetwork
 	log     *slog.Logger
 	names   reservations
 	traces  traces
 	stuck   firstFailures
 	decoded decoded[sandbox]
 	items   decoded[item[*runtimeapi.PodSandbox]]
+	listed  keptList
 	now     func() time.Time
 
 	containers *containers // nil: sandboxes only, see EnableContainers
@@ -115,7 +116,7 @@ func New(config Config, engine Engine, network Network) *Server {
 	return &Server{
 		config:  config,
 		engine:  engine,
-		network: network,
+		network: &countingNetwork{Network: network},
 		log:     config.Log,
 		now:     time.Now,
 	}
