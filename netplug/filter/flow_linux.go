@@ -42,7 +42,7 @@ const (
 
 	ctaFilterOrig, ctaFilterReply = 1, 2
 	// What of a tuple to compare.
-	byProtocol, byDestinationPort, bySource = 1 << 3, 1 << 5, 1 << 0
+	bySource, byDestination, byProtocol, bySourcePort, byDestinationPort = 1 << 0, 1 << 1, 1 << 3, 1 << 4, 1 << 5
 
 	ctGet, ctDelete = 1, 2
 )
@@ -53,7 +53,7 @@ func (c *Conn) forget(flows []flow) error {
 	if len(flows) == 0 {
 		return nil
 	}
-	t := &tracker{Conn: c, several: len(flows) > 1, lists: map[string][]connection{}}
+	t := &tracker{Conn: c, flows: len(flows), lists: map[string][]connection{}}
 	for _, f := range flows {
 		if err := t.forgetFlow(f); err != nil {
 			err = fmt.Errorf("forget connections to host port %s/%d: %w", f.Protocol, f.HostPort.HostPort, err)
@@ -67,12 +67,15 @@ func (c *Conn) forget(flows []flow) error {
 // are subsystems of one netlink protocol.
 type tracker struct {
 	*Conn
-	several bool                    // host ports
-	local   map[netip.Addr]bool     // addresses of the host, read when needed
-	lists   map[string][]connection // answers, by what was asked
+	flows int                     // how many are to be forgotten
+	local map[netip.Addr]bool     // addresses of the host, read when needed
+	lists map[string][]connection // answers, by what was asked
 }
 
 func (t *tracker) forgetFlow(f flow) error {
+	if done, err := t.flush(f); done || err != nil {
+		return err
+	}
 	connections, err := t.list(f)
 	if err != nil {
 		return err
@@ -122,14 +125,17 @@ func (t *tracker) isLocal(addr netip.Addr) (bool, error) {
 	if addr.IsLoopback() {
 		return true, nil
 	}
-	if t.local == nil {
-		local, err := localAddresses(t.netns)
-		if err != nil {
-			return false, err
-		}
-		t.local = local
+	if err := t.readLocal(); err != nil {
+		return false, err
 	}
 	return t.local[addr], nil
+}
+
+func (t *tracker) readLocal() (err error) {
+	if t.local == nil {
+		t.local, err = localAddresses(t.netns)
+	}
+	return err
 }
 
 // A connection as conntrack lists it.
@@ -147,7 +153,7 @@ type tuple struct {
 // table for it, milliseconds with the usual 262,144 buckets, so it filters and we
 // ask once for all ports of a pod.
 func (t *tracker) list(f flow) ([]connection, error) {
-	request := conntrack(f.Family(), ctGet, netlink.Dump, f.filter(t.several)...)
+	request := conntrack(f.Family(), ctGet, netlink.Dump, f.filter(t.flows > 1)...)
 	if known, ok := t.lists[string(request.Data)]; ok {
 		return known, nil
 	}
@@ -173,23 +179,15 @@ func (t *tracker) list(f flow) ([]connection, error) {
 // that IPv6 goes by the port in either case.
 func (f flow) filter(several bool) []netlink.Attribute {
 	if f.gone && f.Family() == IPv4 {
-		return filtered(ctaTupleReply, ctaFilterReply, bySource, nested(ctaTupleIP,
-			netlink.Attribute{Type: ctaIPv4Src, Data: f.Pod.Addr().Unmap().AsSlice()}))
+		return []netlink.Attribute{nested(ctaTupleReply, addressed(ctaIPv4Src, f.Pod.Addr())), compared(map[uint16]uint32{ctaFilterReply: bySource})}
 	}
-	protocol := netlink.Attribute{Type: ctaProtoNum, Data: []byte{byte(f.Protocol)}}
+	what, port := uint32(byProtocol|byDestinationPort), f.HostPort.HostPort
 	if several {
-		return filtered(ctaTupleOrig, ctaFilterOrig, byProtocol, nested(ctaTupleProto, protocol))
+		what, port = byProtocol, 0 // the same question for each
 	}
-	port := binary.BigEndian.AppendUint16(nil, f.HostPort.HostPort)
-	return filtered(ctaTupleOrig, ctaFilterOrig, byProtocol|byDestinationPort, nested(ctaTupleProto,
-		protocol, netlink.Attribute{Type: ctaProtoDst, Data: port}))
-}
-
-// filtered asks for connections with a direction that looks like the tuple.
-func filtered(direction, flags uint16, compare uint32, tuple netlink.Attribute) []netlink.Attribute {
 	return []netlink.Attribute{
-		nested(direction, tuple),
-		nested(ctaFilter, netlink.Attribute{Type: flags, Data: binary.NativeEndian.AppendUint32(nil, compare)}),
+		nested(ctaTupleOrig, f.protocolAnd(ctaProtoDst, port)),
+		compared(map[uint16]uint32{ctaFilterOrig: what}),
 	}
 }
 
