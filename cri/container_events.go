@@ -155,20 +155,21 @@ func (c *containers) handle(ctx context.Context, event docker.Event) {
 		if err := c.resumeLogs(ctx); err != nil && ctx.Err() == nil {
 			c.log.Error("some logs could not be resumed", "error", err)
 		}
+		if err := c.recoverVanished(ctx); err != nil && ctx.Err() == nil {
+			c.log.Error("what removed sandboxes left is not ended whole", "error", err)
+		}
 		c.catchUp(ctx)
 		return
 	}
 	if event.Labels[labelKind] == "" {
 		return
 	}
-	if event.Labels[labelKind] == kindContainer {
-		switch event.Action {
-		case docker.ActionDie:
-			if err := c.resumeLog(ctx, event.ID); err != nil {
-				c.log.Error("a log could not be completed", "container", event.ID, "error", err)
-			}
-		case docker.ActionRemove:
-			c.forgetLog(event.ID)
+	switch {
+	case event.Action == docker.ActionRemove:
+		c.removed(ctx, event)
+	case event.Action == docker.ActionDie && event.Labels[labelKind] == kindContainer:
+		if err := c.resumeLog(ctx, event.ID); err != nil {
+			c.log.Error("a log could not be completed", "container", event.ID, "error", err)
 		}
 	}
 	c.tell(ctx, event)

@@ -22,6 +22,9 @@ func (s *Server) Recover(ctx context.Context) error {
 		return fmt.Errorf("recover: %w", err)
 	}
 	keep, err := s.recoverSandboxes(ctx, sandboxes)
+	if s.containers != nil {
+		err = errors.Join(err, s.containers.recoverVanished(ctx))
+	}
 	err = errors.Join(err, s.network.GC(ctx, keep))
 	if s.containers != nil {
 		err = errors.Join(err, s.containers.recoverContainers(ctx))

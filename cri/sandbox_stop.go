@@ -42,7 +42,7 @@ func (s *Server) RemovePodSandbox(ctx context.Context, r *runtimeapi.RemovePodSa
 	ctx, _ = s.traced(ctx)
 	sandbox, err := s.find(ctx, r.GetPodSandboxId())
 	if errors.Is(err, errNotFound) {
-		return &runtimeapi.RemovePodSandboxResponse{}, s.stopVanished(ctx, r.GetPodSandboxId())
+		return &runtimeapi.RemovePodSandboxResponse{}, s.removeVanished(ctx, r.GetPodSandboxId())
 	}
 	if err == nil {
 		err = s.removeSandbox(ctx, sandbox)
@@ -75,15 +75,6 @@ func (s *Server) inspect(ctx context.Context, id string) (docker.Container, erro
 	return container, err
 }
 
-// stopVanished frees what a sandbox held whose container was removed behind our
-// back: the network knows it by its ID.
-func (s *Server) stopVanished(ctx context.Context, id string) error {
-	if spec.CheckName(id) != nil {
-		return nil
-	}
-	return s.network.TearDownPod(ctx, id, nil)
-}
-
 // stopSandbox ends the workload, takes the pod off the network and ends the
 // sandbox's own process, in this order: the workload should not see its network
 // go. The network is tried although the workload could not be ended, and the
@@ -101,17 +92,20 @@ func (s *Server) removeSandbox(ctx context.Context, sandbox sandbox) error {
 	if err := s.stopSandbox(ctx, sandbox); err != nil {
 		return err
 	}
-	containers, err := s.containersOf(ctx, sandbox.id)
-	if err != nil {
-		return err
-	}
-	err = each(ctx, containers, func(ctx context.Context, c docker.Container) error {
-		return ignoreNotFound(s.remove(ctx, c.ID))
-	})
-	if err != nil {
+	if err := s.removeContainers(ctx, sandbox.id); err != nil {
 		return err
 	}
 	return ignoreNotFound(s.remove(ctx, sandbox.id))
+}
+
+func (s *Server) removeContainers(ctx context.Context, id string) error {
+	containers, err := s.containersOf(ctx, id)
+	if err != nil {
+		return err
+	}
+	return each(ctx, containers, func(ctx context.Context, c docker.Container) error {
+		return ignoreNotFound(s.remove(ctx, c.ID))
+	})
 }
 
 // containersOf lists the workload of a sandbox.

@@ -45,6 +45,30 @@ func TestWorkloadIsRemovedBehindOurBack(t *testing.T) {
 	h.runContainer(h.pods[0], shellContainer("web", "sleep 300"))
 }
 
+// A sandbox that is removed with docker rm -f takes its pod along: its containers
+// would run on in namespaces that nobody knows of, and a kubelet would take them
+// for those of the pod's next sandbox.
+func TestSandboxIsRemovedUnderItsWorkload(t *testing.T) {
+	h := newInhabited(t)
+	if err := engine(t).Remove(t.Context(), h.pods[0]); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.awaitExit(h.container); got.GetExitCode() != 137 {
+		t.Errorf("%v", got)
+	}
+	eventually(t, func() error {
+		if held := strings.Join(h.leases(), " "); held != h.addresses[1].String() {
+			return errorf("addresses held: %s, want %s alone", held, h.addresses[1])
+		}
+		return nil
+	})
+	h.remove(h.pods[0])
+	if left := h.containerList(); len(left) > 0 {
+		t.Errorf("containers %v", left)
+	}
+	pings(t, "", h.addresses[1])
+}
+
 // What was removed while the daemon was away is gone when it is back, with its
 // address; what was left is as it was.
 func TestRemovedWhileTheDaemonIsAway(t *testing.T) {
