@@ -37,6 +37,11 @@ func TestFilesAreHostLocals(t *testing.T) {
 			t.Errorf("%s: %q %v %v, want %q with mode 0600", name, content, info, err, want)
 		}
 	}
+	for dir, want := range map[string]os.FileMode{n.path(""): 0o755, filepath.Join(n.dir, privateDir): 0o700} { // host-local's, and nobody else's
+		if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v %v, want mode %v", dir, info, err, want)
+		}
+	}
 	if entries, err := os.ReadDir(n.path("")); err != nil || len(entries) != 5 {
 		t.Errorf("host-local would walk %v %v", entries, err)
 	}

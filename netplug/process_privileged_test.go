@@ -11,24 +11,33 @@ import (
 	"testing"
 )
 
-// strace runs the plugin as a process of its own under strace(1), and returns
-// what strace wrote, and whether the plugin or its delegate was killed.
+// strace is straced of what has to succeed unless it, or its delegate, is killed.
 func (l *lab) strace(c call, options ...string) (log string, killed bool) {
+	l.Helper()
+	log, out, err := l.straced(c, options...)
+	killed = strings.Contains(log, "+++ killed by SIGKILL +++")
+	if err != nil && !killed {
+		l.Fatalf("strace: %v\n%s", err, out)
+	}
+	return log, killed
+}
+
+// straced runs the plugin as a process of its own under strace(1), and returns
+// what strace wrote, what the plugin printed, and how it ended.
+func (l *lab) straced(c call, options ...string) (log, out string, err error) {
 	l.Helper()
 	file := filepath.Join(l.TempDir(), "strace")
 	args := append([]string{"-f", "-qq", "-o", file}, options...)
 	cmd := exec.Command("strace", append(args, filepath.Join(l.bin, "netplug"))...)
 	cmd.Env = l.environment(c)
 	cmd.Stdin = strings.NewReader(c.config)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	log = l.sh("cat " + file)
-	killed = strings.Contains(log, "+++ killed by SIGKILL +++")
-	if err != nil && !killed {
-		l.Fatalf("strace: %v\n%s", err, out.String())
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err = cmd.Run()
+	if stderr.Len() > 0 {
+		l.Logf("%s", stderr.String())
 	}
-	return log, killed
+	return l.sh("cat " + file), stdout.String(), err
 }
 
 // TestOnlyTheIPAMPluginIsStarted counts execve: the plugin's own and, for each
@@ -106,4 +115,59 @@ func (l *lab) killedAt(command, syscallName string, n int, config string) bool {
 	l.must(call{command: "CHECK", id: "a", netns: pod, config: withPrev(l.T, config, added.stdout)})
 	do("DEL")
 	return killed
+}
+
+// TestFailedAnywhere lets each system call by which an ADD changes something, or
+// learns of it, fail once. An ADD that fails has left nothing, without any DEL;
+// one that got over it is whole.
+func TestFailedAnywhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("strace of the race detector's own system calls takes minutes; the code runs in other tests, too")
+	}
+	const maxCalls = 80
+	for _, fault := range []string{"sendto:error=ENOMEM", "sendmsg:error=ENOMEM", "recvfrom:error=ENOBUFS", "linkat:error=ENOSPC"} {
+		t.Run(fault, func(t *testing.T) {
+			l := newLab(t)
+			config := l.config(`"isDefaultGateway":true,"ipMasq":true,"macspoofchk":true,
+				"runtimeConfig":{"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]},` + dual)
+			failed := 0
+			for n := 1; ; n++ {
+				if n > maxCalls {
+					t.Fatalf("ADD is still at it after %d of them", maxCalls)
+				}
+				injected, err := l.failedAt(fault, n, config)
+				if !injected {
+					break
+				}
+				if err != nil {
+					failed++
+				}
+			}
+			t.Logf("ADD failed %d times", failed)
+		})
+	}
+}
+
+// failedAt lets the n-th such call of an ADD fail. It is false when there was
+// none; err is how the ADD ended.
+func (l *lab) failedAt(fault string, n int, config string) (injected bool, err error) {
+	l.Helper()
+	c := call{command: "ADD", id: "a", netns: l.pod(), config: config}
+	name, _, _ := strings.Cut(fault, ":")
+	log, out, err := l.straced(c, "-e", "trace="+name, "-e", fmt.Sprintf("inject=%s:when=%d", fault, n))
+	// strace counts by thread, so that undoing may have been hit as well: then the
+	// error says so, and it takes a DEL.
+	faults := strings.Count(log, "(INJECTED)")
+	if left := l.leftovers(); err != nil && faults == 1 && left != "" {
+		l.Fatalf("%s, number %d: ADD says %s and leaves:\n%s", fault, n, out, left)
+	}
+	if err == nil {
+		l.must(call{command: "CHECK", id: "a", netns: c.netns, config: withPrev(l.T, config, out)})
+	}
+	c.command = "DEL"
+	l.must(c)
+	if left := l.leftovers(); left != "" {
+		l.Fatalf("%s, number %d: left after DEL:\n%s", fault, n, left)
+	}
+	return faults > 0, err
 }

@@ -75,7 +75,7 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 			unless: "ip link add probe type bridge vlan_filtering 1"},
 
 		{name: "another address on the bridge", prepare: "ip link add br-lab type bridge; ip addr add 10.99.0.1/24 dev br-lab", keys: `"isGateway":true,` + range24, code: spec.Kernel, culprit: "already has an IP address different from", node: true},
-		{name: "unreachable route", keys: `"ipam":{"type":"ipam","dataDir":"DATA/leases","subnet":"10.88.0.0/24","routes":[{"dst":"1.2.3.0/24","gw":"203.0.113.1"}]}`, code: spec.Kernel, culprit: "1.2.3.0/24", node: true},
+		{name: "unreachable route", keys: `"macspoofchk":true,"runtimeConfig":{"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]},"ipam":{"type":"ipam","dataDir":"DATA/leases","subnet":"10.88.0.0/24","routes":[{"dst":"1.2.3.0/24","gw":"203.0.113.1"}]}`, code: spec.Kernel, culprit: "1.2.3.0/24", node: true},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -100,6 +100,9 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 			after := l.everything(pod)
 			if !c.node && after != before {
 				t.Errorf("the host was\n%s\nand is\n%s", before, after)
+			}
+			if strings.Contains(after, "lab/a/eth0") {
+				t.Errorf("the packet filter names the attachment:\n%s", after)
 			}
 			if strings.Contains(after, "veth") && !strings.Contains(before, "veth") || strings.Contains(after, "/10.88.0.2\n") && !strings.Contains(before, "/10.88.0.2\n") {
 				t.Errorf("a link or a lease is left:\n%s", after)

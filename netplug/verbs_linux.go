@@ -158,6 +158,7 @@ func detach(ctx context.Context, k *kernel, r *spec.Request, cfg Config) error {
 	if err != nil {
 		filtered <- spec.Errorf(spec.Kernel, "%w", err)
 	} else {
+		conn.Discard() // an ADD that failed on the way has not committed its own part
 		go func() {
 			filtered <- spec.Do(ctx, "netplug", "nft: remove what belongs to "+cfg.Attachment.String(), func() error {
 				return removeFromFilter(conn, cfg)

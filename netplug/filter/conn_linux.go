@@ -63,9 +63,12 @@ func descriptor(netns *os.File) int { return int(netns.Fd()) }
 
 // Close gives the socket back. What was queued and not flushed is forgotten.
 func (c *Conn) Close() error {
-	c.queue = nil
+	c.Discard()
 	return errors.Join(c.nft.CloseLasting(), c.netns.Close())
 }
+
+// Discard forgets what was queued and not flushed.
+func (c *Conn) Discard() { c.queue = nil }
 
 // dial opens a socket in the namespace of that descriptor; 0 is the calling
 // thread's.
