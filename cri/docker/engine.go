@@ -67,7 +67,8 @@ func DefaultStartLimit() int { return max(4, 2*runtime.NumCPU()) }
 
 // WithObserver has f told of every request to the engine: the operation's name
 // ("create sandbox", "start", of which there are some two dozen), its duration,
-// and its error as the caller will see it. f must not block.
+// and its error as the caller will see it. The wait for a turn, see
+// WithStartLimit, is one more. f must not block.
 func WithObserver(f func(operation string, took time.Duration, err error)) Option {
 	return func(e *Engine) { e.observe = f }
 }
@@ -133,6 +134,23 @@ func (e *Engine) Close() error { return e.client.Close() }
 
 // Host is the address of the engine, as a URL.
 func (e *Engine) Host() string { return e.host }
+
+// inTurn runs f when no more creates and starts are under way than the limit
+// says. How long that took is observed too: it is where load shows.
+func (e *Engine) inTurn(ctx context.Context, f func() error) error {
+	const operation = "wait for a turn"
+	begin := time.Now()
+	admitted := false
+	err := e.limit.do(ctx, func() error {
+		admitted = true
+		e.observe(operation, time.Since(begin), nil)
+		return f()
+	})
+	if !admitted {
+		e.observe(operation, time.Since(begin), err)
+	}
+	return err
+}
 
 // call makes one request: bounded, observed, its error classified and wrapped
 // with the operation and what it was done to.

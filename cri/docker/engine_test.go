@@ -171,3 +171,35 @@ func TestStartLimit(t *testing.T) {
 	close(hold)
 	starts.Wait()
 }
+
+// The wait for a turn is observed once a start, also one in vain.
+func TestWaitForATurnIsObserved(t *testing.T) {
+	fake := newFake()
+	reached, hold := make(chan struct{}), make(chan struct{})
+	fake.also["POST /containers/{id}/start"] = func(w http.ResponseWriter, _ *http.Request) {
+		close(reached)
+		<-hold
+		w.WriteHeader(http.StatusNoContent)
+	}
+	waits := make(chan error, 2)
+	e := fake.mustConnect(t, WithStartLimit(1), WithObserver(func(operation string, _ time.Duration, err error) {
+		if operation == "wait for a turn" {
+			waits <- err
+		}
+	}))
+	started := make(chan error, 1)
+	go func() { started <- e.Start(t.Context(), "first") }()
+	<-reached
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := e.Start(ctx, "second"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a start that finds no room: %v", err)
+	}
+	close(hold)
+	if err := <-started; err != nil {
+		t.Error(err)
+	}
+	if first, second := <-waits, <-waits; first != nil || !errors.Is(second, context.DeadlineExceeded) {
+		t.Errorf("observed the waits %v and %v, want one that ended and one in vain", first, second)
+	}
+}

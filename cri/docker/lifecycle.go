@@ -12,7 +12,7 @@ import (
 // Start starts a created or stopped container; starting a running one is
 // nothing to do. The error of a process that cannot be executed is ErrInvalid.
 func (e *Engine) Start(ctx context.Context, id string) error {
-	return e.limit.do(ctx, func() error {
+	return e.inTurn(ctx, func() error {
 		return e.call(ctx, "start", id, func(ctx context.Context) error {
 			return e.client.ContainerStart(ctx, id, container.StartOptions{})
 		})

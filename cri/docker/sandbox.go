@@ -100,7 +100,7 @@ func (e *Engine) sandboxConfig(ctx context.Context, spec SandboxSpec) (*containe
 // create sends a create request in its turn.
 func (e *Engine) create(ctx context.Context, operation, name string, config *container.Config,
 	host *container.HostConfig) (id string, err error) {
-	err = e.limit.do(ctx, func() error {
+	err = e.inTurn(ctx, func() error {
 		return e.call(ctx, operation, name, func(ctx context.Context) error {
 			answer, err := e.client.ContainerCreate(ctx, config, host, nil, nil, name)
 			for _, warning := range answer.Warnings {
