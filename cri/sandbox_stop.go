@@ -75,15 +75,17 @@ func (s *Server) inspect(ctx context.Context, id string) (docker.Container, erro
 	return container, err
 }
 
-// stopSandbox ends the workload, takes the pod off the network and ends the
-// sandbox's own process, in this order: the workload should not see its network
-// go. The network is tried although the workload could not be ended, and the
-// last process is ended although the network failed: the namespace is pinned,
-// so the next attempt still can do it.
+// stopSandbox ends the workload, then takes the pod off the network and ends the
+// sandbox's own process: the workload should not see its network go. The last two
+// need not wait for each other, since the namespace is pinned. The network is
+// tried although the workload could not be ended, and the last process is ended
+// although the network failed: the next attempt still can do it.
 func (s *Server) stopSandbox(ctx context.Context, sandbox sandbox) error {
 	workload := s.killContainers(ctx, sandbox.id)
-	network := s.disconnect(ctx, sandbox)
-	return errors.Join(workload, network, s.kill(ctx, sandbox.id))
+	disconnected := make(chan error, 1)
+	go func() { disconnected <- s.disconnect(ctx, sandbox) }()
+	process := s.kill(ctx, sandbox.id)
+	return errors.Join(workload, <-disconnected, process)
 }
 
 // removeSandbox stops the sandbox and removes its containers, its own as the
