@@ -5,6 +5,7 @@ package test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/mascri/mascri/test/figures"
@@ -42,14 +44,23 @@ func TestBenchNode(t *testing.T) {
 	n.addIdle(&idle)
 	idle.Write(t, *page)
 
-	tb := figures.Table{Name: "lists", Header: []string{"call", "objects in the answer", "p50, ms", "target, ms", "calls of the engine"}}
-	n.addLook(&tb, a, "ListContainerStats", 10, func() int { return len(n.containerStats()) })
+	tb := figures.Table{Name: "lists", Header: []string{"call", "objects in the answer", "p50, ms", "of it to decode, ms", "target, ms", "calls of the engine"}}
+	n.addLook(&tb, a, "ListContainerStats", 10, func() (int, proto.Message) {
+		list := n.containerStats()
+		return len(list), &runtimeapi.ListContainerStatsResponse{Stats: list}
+	})
 	atOnce(benchPods, func(i int) { n.containerSafely(pods[i], "two") })
 	id := n.containerList()[0].GetId()
-	n.addLook(&tb, a, "PodSandboxStatus", 0.5, func() int { n.status(pods[0]); return 1 })
-	n.addLook(&tb, a, "ContainerStatus", 0.5, func() int { n.containerStatus(id); return 1 })
-	n.addLook(&tb, a, "ListPodSandbox", 0.5, func() int { return len(n.list(nil)) })
-	n.addLook(&tb, a, "ListContainers", 0.5, func() int { return len(n.containerList()) })
+	n.addLook(&tb, a, "PodSandboxStatus", 0.5, func() (int, proto.Message) { return 1, n.status(pods[0]) })
+	n.addLook(&tb, a, "ContainerStatus", 0.5, func() (int, proto.Message) { return 1, n.containerStatus(id) })
+	n.addLook(&tb, a, "ListPodSandbox", 0.5, func() (int, proto.Message) {
+		list := n.list(nil)
+		return len(list), &runtimeapi.ListPodSandboxResponse{Items: list}
+	})
+	n.addLook(&tb, a, "ListContainers", 0.5, func() (int, proto.Message) {
+		list := n.containerList()
+		return len(list), &runtimeapi.ListContainersResponse{Containers: list}
+	})
 	tb.Write(t, *page)
 	atOnce(benchPods, func(i int) { n.removeSafely(pods[i]) })
 }
@@ -83,18 +94,27 @@ func (n *node) containerSafely(pod, name string) {
 	}
 }
 
-// addLook measures a call that only looks, and counts what it costs the engine.
-func (n *node) addLook(tb *figures.Table, a *tap, name string, target float64, look func() (objects int)) {
+// addLook measures a call that only looks, the caller's part of it, which is to
+// decode the answer, and counts what it costs the engine.
+func (n *node) addLook(tb *figures.Table, a *tap, name string, target float64, look func() (objects int, answer proto.Message)) {
 	n.t.Helper()
 	a.awaitQuiet(n.t)
-	objects := look()
-	var times figures.Series
+	objects, answer := look()
+	wire, err := proto.Marshal(answer)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	var times, decoding figures.Series
 	asked := a.during(func() {
 		for range benchLooks {
 			times = append(times, took(func() { look() }))
+			decoding = append(decoding, took(func() { err = errors.Join(err, proto.Unmarshal(wire, answer)) }))
 		}
 	})
-	tb.Add(name, strconv.Itoa(objects), figures.MS(times.P50()), fmt.Sprint("≤ ", target), strconv.Itoa(len(asked)))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	tb.Add(name, strconv.Itoa(objects), figures.MS(times.P50()), figures.MS(decoding.P50()), fmt.Sprint("≤ ", target), strconv.Itoa(len(asked)))
 }
 
 // addIdle watches the daemon while nobody calls.

@@ -102,6 +102,7 @@ func TestPodsInParallelHaveDifferentAddresses(t *testing.T) {
 	ids := make([]string, pods)
 	var group errgroup.Group
 	group.SetLimit(parallel)
+	begin := time.Now()
 	for i := range pods {
 		group.Go(func() error {
 			answer, err := n.RunPodSandbox(t.Context(), &runtimeapi.RunPodSandboxRequest{Config: podConfig(fmt.Sprintf("pod-%d", i))})
@@ -109,7 +110,6 @@ func TestPodsInParallelHaveDifferentAddresses(t *testing.T) {
 			return err
 		})
 	}
-	begin := time.Now()
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
