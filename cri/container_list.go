@@ -1,6 +1,7 @@
 package cri
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -12,44 +13,38 @@ import (
 // ListContainers lists the containers that match the filter, the newest first.
 func (c *containers) ListContainers(ctx context.Context, r *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
 	answer := &runtimeapi.ListContainersResponse{}
-	err := c.listed.answer(answer, r.GetFilter(), c.Server, func() ([]byte, error) {
-		items, err := c.list(ctx, r.GetFilter())
-		return encodeList(items), err
+	err := c.listed.answer(c.Server, answer, r.GetFilter(), func() (err error) {
+		answer.Containers, err = c.list(ctx, r.GetFilter())
+		return err
 	})
 	return answer, err
 }
 
-func (c *containers) list(ctx context.Context, filter *runtimeapi.ContainerFilter) ([]item[*runtimeapi.Container], error) {
+func (c *containers) list(ctx context.Context, filter *runtimeapi.ContainerFilter) ([]*runtimeapi.Container, error) {
 	all, err := c.workloads(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var items []item[*runtimeapi.Container]
+	var list []*runtimeapi.Container
 	for _, w := range all {
-		state := w.criState()
-		one, err := c.items.get(w.ID, state.String(), func() (item[*runtimeapi.Container], error) {
-			return encodeItem(&runtimeapi.Container{
-				Id:           w.ID,
-				PodSandboxId: w.sandbox,
-				Metadata:     w.config.GetMetadata(),
-				Image:        w.image(),
-				ImageId:      w.ImageID,
-				ImageRef:     w.imageRef(),
-				State:        state,
-				CreatedAt:    w.created.UnixNano(),
-				Labels:       w.config.GetLabels(),
-				Annotations:  w.config.GetAnnotations(),
-			})
-		})
-		if err != nil {
-			return nil, err
+		item := &runtimeapi.Container{
+			Id:           w.ID,
+			PodSandboxId: w.sandbox,
+			Metadata:     w.config.GetMetadata(),
+			Image:        w.image(),
+			ImageId:      w.ImageID,
+			ImageRef:     w.imageRef(),
+			State:        w.criState(),
+			CreatedAt:    w.created.UnixNano(),
+			Labels:       w.config.GetLabels(),
+			Annotations:  w.config.GetAnnotations(),
 		}
-		if containerMatches(one.object, filter) {
-			items = append(items, one)
+		if containerMatches(item, filter) {
+			list = append(list, item)
 		}
 	}
-	sortItems(items)
-	return items, nil
+	slices.SortStableFunc(list, func(a, b *runtimeapi.Container) int { return cmp.Compare(b.CreatedAt, a.CreatedAt) })
+	return list, nil
 }
 
 // workloads lists all containers of ours. One whose labels cannot be read is
@@ -70,7 +65,6 @@ func (c *containers) workloads(ctx context.Context) ([]workload, error) {
 		all = append(all, w)
 	}
 	c.written.keep(ids)
-	c.items.keep(ids)
 	return all, nil
 }
 
@@ -116,7 +110,7 @@ func (c *containers) StreamContainers(r *runtimeapi.StreamContainersRequest, out
 	if err != nil {
 		return err
 	}
-	return sendChunks(objects(list), func(part []*runtimeapi.Container) error {
+	return sendChunks(list, func(part []*runtimeapi.Container) error {
 		return out.Send(&runtimeapi.StreamContainersResponse{Containers: part})
 	})
 }
@@ -127,7 +121,7 @@ func (c *containers) StreamPodSandboxes(r *runtimeapi.StreamPodSandboxesRequest,
 	if err != nil {
 		return err
 	}
-	return sendChunks(objects(list), func(part []*runtimeapi.PodSandbox) error {
+	return sendChunks(list, func(part []*runtimeapi.PodSandbox) error {
 		return out.Send(&runtimeapi.StreamPodSandboxesResponse{PodSandboxes: part})
 	})
 }

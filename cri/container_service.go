@@ -56,7 +56,6 @@ type containers struct {
 	// written is what the labels of workload containers say; Server.decoded is
 	// the sandboxes'.
 	written decoded[workload]
-	items   decoded[item[*runtimeapi.Container]]
 	listed  keptList
 
 	background context.Context // ends with the daemon

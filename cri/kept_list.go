@@ -27,29 +27,37 @@ const keptFor = 10 * time.Second
 // version counts the changes of what a list is made of.
 type version struct{ containers, network uint64 }
 
-// answer gives an answer its list, which make makes unless the one that is kept is
-// still right. Fields that a message does not know are sent as they are: so the
+// answer fills an answer by list, or with the list that is kept where that is
+// still right. Fields that a message does not know are sent as they are: so a kept
 // list is not decoded to be encoded again.
-func (k *keptList) answer(answer, filter proto.Message, s *Server, make func() ([]byte, error)) error {
+func (k *keptList) answer(s *Server, answer, filter proto.Message, list func() error) error {
 	at, known := s.version() // before the list is made: what changes meanwhile is not in it
 	known = known && proto.Size(filter) == 0
+	if wire := k.fresh(at); known && wire != nil {
+		answer.ProtoReflect().SetUnknown(wire)
+		return nil
+	}
+	if err := list(); err != nil || !known {
+		return err
+	}
+	wire, err := proto.Marshal(answer)
+	if err != nil {
+		return err
+	}
 	k.mu.Lock()
-	wire := k.wire
-	fresh := known && wire != nil && k.at == at && time.Since(k.made) < keptFor
-	k.mu.Unlock()
-	if !fresh {
-		var err error
-		if wire, err = make(); err != nil {
-			return err
-		}
-	}
-	if known && !fresh {
-		k.mu.Lock()
-		k.at, k.made, k.wire = at, time.Now(), wire
-		k.mu.Unlock()
-	}
-	answer.ProtoReflect().SetUnknown(wire)
+	defer k.mu.Unlock()
+	k.at, k.made, k.wire = at, time.Now(), wire
 	return nil
+}
+
+// fresh is the kept list of that version; nil where there is none.
+func (k *keptList) fresh(at version) []byte {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.at != at || time.Since(k.made) >= keptFor {
+		return nil
+	}
+	return k.wire
 }
 
 // version is that of all lists; known is false where changes are not seen.

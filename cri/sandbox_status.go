@@ -1,10 +1,12 @@
 package cri
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -118,45 +120,39 @@ func (s *Server) sandboxInfo(container docker.Container, sandbox sandbox, result
 // ListPodSandbox lists the sandboxes that match the filter, the newest first.
 func (s *Server) ListPodSandbox(ctx context.Context, r *runtimeapi.ListPodSandboxRequest) (*runtimeapi.ListPodSandboxResponse, error) {
 	answer := &runtimeapi.ListPodSandboxResponse{}
-	err := s.listed.answer(answer, r.GetFilter(), s, func() ([]byte, error) {
-		items, err := s.listSandboxes(ctx, r.GetFilter())
-		return encodeList(items), err
+	err := s.listed.answer(s, answer, r.GetFilter(), func() (err error) {
+		answer.Items, err = s.listSandboxes(ctx, r.GetFilter())
+		return err
 	})
 	return answer, err
 }
 
-func (s *Server) listSandboxes(ctx context.Context, filter *runtimeapi.PodSandboxFilter) ([]item[*runtimeapi.PodSandbox], error) {
+func (s *Server) listSandboxes(ctx context.Context, filter *runtimeapi.PodSandboxFilter) ([]*runtimeapi.PodSandbox, error) {
 	sandboxes, err := s.sandboxes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var items []item[*runtimeapi.PodSandbox]
+	var list []*runtimeapi.PodSandbox
 	for _, sandbox := range sandboxes {
 		result, err := s.result(ctx, sandbox)
 		if err != nil {
 			return nil, err
 		}
-		state := stateOf(sandbox, result)
-		one, err := s.items.get(sandbox.id, state.String(), func() (item[*runtimeapi.PodSandbox], error) {
-			return encodeItem(&runtimeapi.PodSandbox{
-				Id:             sandbox.id,
-				Metadata:       sandbox.config.GetMetadata(),
-				State:          state,
-				CreatedAt:      sandbox.created.UnixNano(),
-				Labels:         sandbox.config.GetLabels(),
-				Annotations:    sandbox.config.GetAnnotations(),
-				RuntimeHandler: sandbox.handler,
-			})
-		})
-		if err != nil {
-			return nil, err
+		item := &runtimeapi.PodSandbox{
+			Id:             sandbox.id,
+			Metadata:       sandbox.config.GetMetadata(),
+			State:          stateOf(sandbox, result),
+			CreatedAt:      sandbox.created.UnixNano(),
+			Labels:         sandbox.config.GetLabels(),
+			Annotations:    sandbox.config.GetAnnotations(),
+			RuntimeHandler: sandbox.handler,
 		}
-		if matches(one.object, filter) {
-			items = append(items, one)
+		if matches(item, filter) {
+			list = append(list, item)
 		}
 	}
-	sortItems(items)
-	return items, nil
+	slices.SortStableFunc(list, func(a, b *runtimeapi.PodSandbox) int { return cmp.Compare(b.CreatedAt, a.CreatedAt) })
+	return list, nil
 }
 
 // sandboxes lists all of ours. One whose labels cannot be read is left out, and
@@ -177,7 +173,6 @@ func (s *Server) sandboxes(ctx context.Context) ([]sandbox, error) {
 		found = append(found, sandbox)
 	}
 	s.decoded.keep(ids)
-	s.items.keep(ids)
 	return found, nil
 }
 

@@ -92,7 +92,6 @@ type Server struct {
 	traces  traces
 	stuck   firstFailures
 	decoded decoded[sandbox]
-	items   decoded[item[*runtimeapi.PodSandbox]]
 	listed  keptList
 	now     func() time.Time
 
