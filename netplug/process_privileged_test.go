@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -54,6 +56,51 @@ func TestOnlyTheIPAMPluginIsStarted(t *testing.T) {
 		}
 	}
 }
+
+// TestTrafficDoesNotGrow compares what an ADD and a DEL say to the kernel and
+// hear from it, in bytes, on a node without host ports and on one where another
+// pod has 5,000: what it costs is to depend on the pod alone.
+func TestTrafficDoesNotGrow(t *testing.T) {
+	l := newLab(t)
+	ports := func(first, count int) string {
+		var all []string
+		for i := range count {
+			all = append(all, fmt.Sprintf(`{"hostPort":%d,"containerPort":80,"protocol":"tcp"}`, first+i))
+		}
+		return l.config(`"isDefaultGateway":true,"ipMasq":true,"runtimeConfig":{"portMappings":[` + strings.Join(all, ",") + `]},` + v4)
+	}
+	pod := l.pod()
+	traffic := func(command string) int {
+		log, _ := l.strace(call{command: command, id: "a", netns: pod, config: ports(8080, 2)}, "-e", "trace=sendto,sendmsg,recvfrom,recvmsg")
+		total := 0
+		for _, m := range transferred.FindAllStringSubmatch(log, -1) {
+			n, err := strconv.Atoi(m[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			total += n
+		}
+		return total
+	}
+	commands := []string{"ADD", "DEL"}
+	traffic("ADD") // makes the bridge and our tables
+	traffic("DEL")
+	alone := map[string]int{}
+	for _, command := range commands {
+		alone[command] = traffic(command)
+	}
+	l.must(call{command: "ADD", id: "b", netns: l.pod(), config: ports(10000, 5000)})
+	for _, command := range commands {
+		n := traffic(command)
+		t.Logf("%s: %d bytes alone, %d beside 5,000 host ports", command, alone[command], n)
+		if alone[command] == 0 || n > alone[command]*5/4 {
+			t.Errorf("%s exchanges %d bytes with the kernel, and %d beside 5,000 host ports", command, alone[command], n)
+		}
+	}
+}
+
+// transferred is what a system call of strace's log sent or received, in bytes.
+var transferred = regexp.MustCompile(`(?m)= (\d+)$`)
 
 // TestKilledAnywhere kills an ADD, and then a DEL, before each system call that
 // changes something: what the plugin sends to the kernel, and what its IPAM

@@ -178,13 +178,10 @@ func TestE2ESandboxLife(t *testing.T) {
 	if err != nil || len(found) != 1 || found[0].ID != id || found[0].State != Running || found[0].Name != spec.Name {
 		t.Errorf("list: %+v, error %v", found, err)
 	}
-	begin := time.Now()
 	if err := e.Stop(t.Context(), id, 30*time.Second); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(begin); took > 10*time.Second {
-		t.Errorf("stop took %s: the pause program ignores SIGTERM", took)
-	}
+	// Had the pause program ignored SIGTERM, it would have been killed: 137.
 	if c, err = e.Inspect(t.Context(), id); err != nil || c.State != Exited || c.ExitCode != 0 || c.Finished.IsZero() {
 		t.Errorf("after stop: %+v, error %v", c, err)
 	}

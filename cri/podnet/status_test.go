@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 func TestStatusSaysWhyNot(t *testing.T) {
@@ -66,12 +65,8 @@ func TestStatusThatIsSlow(t *testing.T) {
 	writeFiles(t, config.ConfDir, map[string]string{"10.conflist": fakeConflist("one", "fake")})
 	newFake(t, config, "fake", "sleep 2.5")
 	m := newManager(t, config)
-	begin := time.Now()
 	if err := m.Status(t.Context()); err == nil || !strings.Contains(err.Error(), "have not answered STATUS") {
 		t.Errorf("the first answer: %v", err)
-	}
-	if took := time.Since(begin); took > statusPatience+time.Second {
-		t.Errorf("it took %s", took)
 	}
 	if err := m.Status(t.Context()); err != nil {
 		t.Errorf("once the plugin has answered: %v", err)

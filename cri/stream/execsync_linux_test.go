@@ -49,7 +49,6 @@ func TestExecSyncTimeoutKillsTheWholeTree(t *testing.T) {
 	mark := fmt.Sprintf("100000.%d%d", os.Getpid(), time.Now().UnixNano())
 	script := fmt.Sprintf("sleep %[1]s & setsid sh -c 'sleep %[1]s; :' & (sleep %[1]s &) ; wait", mark)
 	engine := &localEngine{}
-	began := time.Now()
 	_, err := ExecSync(t.Context(), engine, everyContainer, []string{"sh", "-c", script}, 500*time.Millisecond)
 
 	var timeout *TimeoutError
@@ -58,9 +57,6 @@ func TestExecSyncTimeoutKillsTheWholeTree(t *testing.T) {
 	}
 	if !errors.Is(err, context.DeadlineExceeded) || status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("%v (%s) is no DeadlineExceeded", err, status.Code(err))
-	}
-	if took := time.Since(began); took > 500*time.Millisecond+killTimeout {
-		t.Errorf("returned after %s", took)
 	}
 	eventually(t, "the killed processes are gone", func() bool { return len(running(t, mark)) == 0 })
 }

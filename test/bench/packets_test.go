@@ -19,7 +19,7 @@ import (
 // datagram from a new port, and its echo.
 const (
 	manyPorts = 5000
-	firstPort = 20000
+	firstPort = 24000
 	echoPort  = 53
 )
 
@@ -137,13 +137,18 @@ func (w *network) hostPort(many bool) func() time.Duration {
 	if many {
 		count = manyPorts
 	}
+	pod, _ := w.attach(manyMapped(count))
+	w.echo(pod, outsideAddress)
+	return w.client(w.outside, netip.AddrPortFrom(nodeAddress, uint16(firstPort+count-1)))
+}
+
+// manyMapped are that many host ports, from firstPort on.
+func manyMapped(count int) string {
 	var all []string
 	for i := range count {
 		all = append(all, fmt.Sprintf(`{"hostPort":%d,"containerPort":%d,"protocol":"udp"}`, firstPort+i, echoPort))
 	}
-	pod, _ := w.attach(`,"runtimeConfig":{"portMappings":[` + strings.Join(all, ",") + `]}`)
-	w.echo(pod, outsideAddress)
-	return w.client(w.outside, netip.AddrPortFrom(nodeAddress, uint16(firstPort+count-1)))
+	return `,"runtimeConfig":{"portMappings":[` + strings.Join(all, ",") + `]}`
 }
 
 // echo answers datagrams in a namespace until the test ends. Another sender than
