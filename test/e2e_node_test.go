@@ -34,7 +34,7 @@ type node struct {
 	flags   []string // further ones of the daemon's
 	engine  string   // daemon's --docker-host
 	daemon  *exec.Cmd
-	ended   chan error
+	ended   chan struct{}
 }
 
 // newNode is a node with the default network, changed by the given functions,
@@ -148,8 +148,11 @@ func (n *node) start() {
 	if err := n.daemon.Start(); err != nil {
 		n.t.Fatal(err)
 	}
-	n.ended = make(chan error, 1)
-	go func(daemon *exec.Cmd, ended chan error) { ended <- daemon.Wait() }(n.daemon, n.ended)
+	n.ended = make(chan struct{})
+	go func(daemon *exec.Cmd, ended chan struct{}) {
+		_ = daemon.Wait() // by a signal, mostly
+		close(ended)
+	}(n.daemon, n.ended)
 	n.t.Cleanup(func() {
 		if text, err := os.ReadFile(log.Name()); err == nil && n.t.Failed() {
 			n.t.Logf("the daemon said:\n%s", text)

@@ -11,6 +11,9 @@ import (
 	"time"
 )
 
+// notifyTimeout bounds the wait for a service manager that does not listen.
+const notifyTimeout = 5 * time.Second
+
 // notify tells the service manager how the daemon fares ("READY=1"), where one
 // asks: see sd_notify(3).
 func notify(state string) error {
@@ -22,8 +25,14 @@ func notify(state string) error {
 	if err != nil {
 		return fmt.Errorf("tell the service manager %s: %w", state, err)
 	}
-	_, err = conn.Write([]byte(state))
-	return errors.Join(err, conn.Close())
+	err = conn.SetWriteDeadline(time.Now().Add(notifyTimeout)) // a full queue makes it wait
+	if err == nil {
+		_, err = conn.Write([]byte(state))
+	}
+	if err = errors.Join(err, conn.Close()); err != nil {
+		return fmt.Errorf("tell the service manager %s: %w", state, err)
+	}
+	return nil
 }
 
 // watchdogInterval is how often the service manager wants to hear that the

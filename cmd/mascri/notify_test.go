@@ -30,6 +30,26 @@ func TestNotify(t *testing.T) {
 	}
 }
 
+// The manager hears of the end before the process can be gone.
+func TestAnnounceEnd(t *testing.T) {
+	manager := listenAsManager(t)
+	for range 100 {
+		ctx, cancel := context.WithCancel(t.Context())
+		finish := announceEnd(ctx, slog.New(slog.DiscardHandler))
+		cancel()
+		finish()
+		if said := manager.next(); !strings.HasPrefix(said, "STOPPING=1") {
+			t.Fatalf("the manager heard %q", said)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	announceEnd(ctx, slog.New(slog.DiscardHandler))()
+	if said := manager.next(); said != "" {
+		t.Errorf("the manager heard %q of a daemon whose context has not ended", said)
+	}
+}
+
 // A manager is the service manager's end.
 type manager struct {
 	*net.UnixConn

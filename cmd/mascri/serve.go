@@ -98,14 +98,28 @@ func (n *node) run(ctx context.Context, s settings, listener net.Listener, logge
 	if interval := watchdogInterval(os.Getenv, os.Getpid()); interval > 0 {
 		go reportAlive(ctx, interval, probe.Alive, logger)
 	}
-	defer context.AfterFunc(ctx, func() {
-		logger.Info("stopping", "reason", context.Cause(ctx))
-		tell(logger, "STOPPING=1\nSTATUS=Finishing the calls under way")
-	})()
+	defer announceEnd(ctx, logger)()
 	logger.Info("serving", "socket", listener.Addr().String())
 	err = n.server.Serve(ctx, listener)
 	logger.Info("stopped")
 	return err
+}
+
+// announceEnd says that the daemon is stopping once ctx has ended. What it
+// returns waits until that is said: with no call under way the process could be
+// gone before.
+func announceEnd(ctx context.Context, logger *slog.Logger) (finish func()) {
+	said := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(said)
+		logger.Info("stopping", "reason", context.Cause(ctx))
+		tell(logger, "STOPPING=1\nSTATUS=Finishing the calls under way")
+	})
+	return func() {
+		if !stop() {
+			<-said
+		}
+	}
 }
 
 // monitor serves metrics and health.
