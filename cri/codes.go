@@ -51,6 +51,7 @@ var codeTable = []struct {
 	{docker.ErrInvalid, codes.InvalidArgument},
 	{docker.ErrDenied, codes.PermissionDenied},
 	{docker.ErrNotRunning, codes.FailedPrecondition},
+	{docker.ErrInUse, codes.FailedPrecondition},
 	{docker.ErrConflict, codes.Aborted},
 	{docker.ErrUnsupported, codes.Unimplemented},
 	// To repeat the call helps nobody before the node's network is mended.
@@ -61,6 +62,7 @@ var codeTable = []struct {
 	{errNoDockerNetwork, codes.FailedPrecondition},
 	{errBehind, codes.Aborted},
 	{syscall.ENOSPC, codes.ResourceExhausted},
+	{docker.ErrEngine, codes.Internal},
 }
 
 // cniCodes says the same of the errors that plugins answer; whatever is not in

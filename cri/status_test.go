@@ -115,6 +115,8 @@ func TestEngineErrorsHaveCodes(t *testing.T) {
 		docker.ErrInvalid:     codes.InvalidArgument,
 		docker.ErrUnsupported: codes.Unimplemented,
 		docker.ErrConflict:    codes.AlreadyExists, // of the name, at create
+		docker.ErrInUse:       codes.FailedPrecondition,
+		docker.ErrEngine:      codes.Internal,
 		errors.New("other"):   codes.Unknown,
 	} {
 		b := newBench(t)

@@ -77,10 +77,12 @@ func TestErrorsMatchSentinels(t *testing.T) {
 		{http.StatusConflict, "Container x is not running", ErrNotRunning},
 		{http.StatusConflict, "the container name is already in use", ErrConflict},
 		{http.StatusBadRequest, "invalid mount", ErrInvalid},
+		{http.StatusNotFound, "cannot access path /image/no-such: lstat /image/no-such: no such file or directory", ErrInvalid},
 		{http.StatusUnauthorized, "no", ErrDenied},
 		{http.StatusForbidden, "no", ErrDenied},
 		{http.StatusNotImplemented, "not here", ErrUnsupported},
 		{http.StatusServiceUnavailable, "shutting down", ErrUnavailable},
+		{http.StatusInternalServerError, "runc: something went wrong", ErrEngine},
 	}
 	for _, test := range tests {
 		fake := newFake()
@@ -92,6 +94,16 @@ func TestErrorsMatchSentinels(t *testing.T) {
 		if want := "kill x with KILL: " + test.message; err.Error() != want {
 			t.Errorf("message %q, want %q", err, want)
 		}
+	}
+}
+
+// An image that a running container has stays, whoever removes it how often.
+func TestRemoveImageInUse(t *testing.T) {
+	fake := newFake()
+	fake.also["GET /images/sha256:1/json"] = answer(map[string]string{"Id": "sha256:1"})
+	fake.also["DELETE /images/sha256:1"] = refuse(http.StatusConflict, "conflict: image is being used by running container x")
+	if err := fake.mustConnect(t).RemoveImage(t.Context(), "sha256:1"); !errors.Is(err, ErrInUse) {
+		t.Errorf("error %v, want ErrInUse", err)
 	}
 }
 

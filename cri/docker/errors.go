@@ -28,11 +28,16 @@ var (
 	ErrNotRunning = errors.New("container is not running")
 	// ErrUnsupported: this engine version cannot do it, or no Docker can.
 	ErrUnsupported = errors.New("not supported by this Docker engine")
+	// ErrInUse: an image that a running container has is not removed.
+	ErrInUse = errors.New("in use")
+	// ErrEngine: something in the engine went wrong, and its own sentence is
+	// all that is known of it.
+	ErrEngine = errors.New("engine error")
 )
 
 // engineError pairs the engine's message with the sentinel it amounts to.
 type engineError struct {
-	kind error // nil: none
+	kind error
 	err  error
 }
 
@@ -40,15 +45,9 @@ func (e *engineError) Error() string {
 	return strings.TrimPrefix(e.err.Error(), "Error response from daemon: ")
 }
 
-func (e *engineError) Unwrap() []error {
-	if e.kind == nil {
-		return []error{e.err}
-	}
-	return []error{e.kind, e.err}
-}
+func (e *engineError) Unwrap() []error { return []error{e.kind, e.err} }
 
-// classify attaches the sentinel that fits an error of the Docker client, if
-// one does.
+// classify attaches the sentinel that fits an error of the Docker client.
 func classify(err error) error {
 	if err == nil {
 		return nil
@@ -61,6 +60,10 @@ func kindOf(err error) error {
 	case client.IsErrConnectionFailed(err),
 		errors.Is(err, io.ErrUnexpectedEOF): // it ended in the middle of an answer
 		return ErrUnavailable
+	case strings.Contains(err.Error(), "cannot access path"):
+		// Code 404 at a start: an image mounted as a volume lacks the subpath
+		// (moby: daemon/volume/safepath). The container is there all the same.
+		return ErrInvalid
 	case errdefs.IsNotFound(err),
 		// What Docker 20.10 answers, as code 500, about an image that another
 		// caller is just removing.
@@ -82,5 +85,5 @@ func kindOf(err error) error {
 	case errdefs.IsUnavailable(err):
 		return ErrUnavailable
 	}
-	return nil
+	return ErrEngine
 }

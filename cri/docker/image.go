@@ -87,8 +87,8 @@ func imageFrom(r image.InspectResponse) Image {
 
 // RemoveImage removes an image with all its names, though a stopped container
 // may still refer to it; by ID or reference. An image that is not there is
-// nothing to do, for concurrent callers too. ErrConflict: a running container
-// uses it.
+// nothing to do, for concurrent callers too. ErrInUse: a running container has
+// it.
 func (e *Engine) RemoveImage(ctx context.Context, ref string) error {
 	found, err := e.InspectImage(ctx, ref)
 	if errors.Is(err, ErrNotFound) {
@@ -119,6 +119,9 @@ func (e *Engine) removeImage(ctx context.Context, id string) error {
 	// client was faster.
 	if _, gone := e.InspectImage(ctx, id); errors.Is(gone, ErrNotFound) {
 		return nil
+	}
+	if errors.Is(err, ErrConflict) { // with Force, nothing else stands against it
+		return &engineError{kind: ErrInUse, err: err}
 	}
 	return err
 }
