@@ -25,7 +25,7 @@ import (
 //
 // The test binary starts itself again inside; binEnv tells the copy that it is
 // there, and where the programs under test are.
-const binEnv = "MASCRI_TEST_BIN"
+const binEnv = "TEST_MASCRI_BIN"
 
 // ownDirectories are empty inside.
 var ownDirectories = []string{"/run", "/var/lib/docker", "/var/lib/cni", "/var/lib/mascri", "/etc/cni", "/etc/docker", "/opt/cni"}

@@ -38,6 +38,7 @@ func serve(ctx context.Context, args []string, log io.Writer) error {
 	// where it stands, as kill -9 would, and the next start clears up.
 	defer context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt, syscall.SIGTERM) })()
 	logger := newLogger(s, log)
+	defer outliveHangups(logger)()
 	logger.Info("starting", "version", version, "network", s.network, "listen", s.listen)
 	// The socket comes first: it tells at once when another daemon runs, whose
 	// half-made pods are not ours to clear up.
@@ -50,6 +51,22 @@ func serve(ctx context.Context, args []string, log io.Writer) error {
 		return errors.Join(err, listener.Close())
 	}
 	return errors.Join(node.run(ctx, s, listener, logger), node.close())
+}
+
+// outliveHangups keeps the daemon alive on SIGHUP, which would end it with calls
+// under way: whoever sends it wants a daemon to read its configuration again.
+func outliveHangups(logger *slog.Logger) (end func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		for range hangups {
+			logger.Info("there is nothing to reload: network configurations and certificates are read when they are needed, other settings want a restart", "signal", "SIGHUP")
+		}
+	}()
+	return func() {
+		signal.Stop(hangups) // nothing is sent from here on
+		close(hangups)
+	}
 }
 
 // possible says why a network mode cannot work on an operating system, and what

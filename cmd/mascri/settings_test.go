@@ -21,7 +21,7 @@ func TestSettingsPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := readSettings([]string{"--config", file, "--run-dir", "/from/flag"},
-		[]string{"MASCRI_STATE_DIR=/from/env", "MASCRI_RUN_DIR=/from/env", "OTHER=x"}, io.Discard)
+		[]string{"MASCRI_STATE_DIR=/from/env", "MASCRI_RUN_DIR=/from/env", "MASCRI_TRACE=1", "OTHER=x"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +56,7 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		"an argument":              {args: []string{"now"}, says: "now"},
 		"an unknown key":           {args: []string{"--config", file}, says: "stat-dir"},
 		"a missing file":           {args: []string{"--config", file + "x"}, says: "read settings"},
+		"an unknown variable":      {environ: []string{"MASCRI_STATEDIR=/x"}, says: "MASCRI_STATEDIR"},
 		"a broken variable":        {environ: []string{"MASCRI_CNI_TIMEOUT=soon"}, says: "MASCRI_CNI_TIMEOUT"},
 		"a key twice":              {args: []string{"--config", twice}, says: "already set"},
 		"no starts":                {args: []string{"--max-starts", "0"}, says: "--max-starts"},

@@ -10,28 +10,35 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
+
+	"github.com/mascri/mascri/spec"
 )
 
 // envPrefix begins the names of the environment variables that set what a flag
 // sets: --state-dir is MASCRI_STATE_DIR.
 const envPrefix = "MASCRI_"
 
-// setFromEnvironment sets the flags that were not given from variables.
+// setFromEnvironment sets the flags that were not given from variables. A
+// variable with our prefix that sets nothing is an error: it is misspelt.
 func setFromEnvironment(f *flag.FlagSet, environ []string, given map[string]bool) error {
-	var errs []error
+	flags := map[string]*flag.Flag{}
 	f.VisitAll(func(one *flag.Flag) {
-		variable := envPrefix + strings.ToUpper(strings.ReplaceAll(one.Name, "-", "_"))
-		for _, pair := range environ {
-			name, value, _ := strings.Cut(pair, "=")
-			if name != variable || given[one.Name] {
-				continue
-			}
+		flags[envPrefix+strings.ToUpper(strings.ReplaceAll(one.Name, "-", "_"))] = one
+	})
+	var errs []error
+	for _, pair := range environ {
+		variable, value, _ := strings.Cut(pair, "=")
+		one := flags[variable]
+		switch {
+		case one == nil && strings.HasPrefix(variable, envPrefix) && variable != spec.TraceEnv: // which the plugins inherit
+			errs = append(errs, fmt.Errorf("%s=%s: there is no setting of that name; see mascri %s --help", variable, value, f.Name()))
+		case one != nil && !given[one.Name]:
 			given[one.Name] = true
 			if err := f.Set(one.Name, value); err != nil {
 				errs = append(errs, fmt.Errorf("%s=%s: %w", variable, value, err))
 			}
 		}
-	})
+	}
 	return errors.Join(errs...)
 }
 
