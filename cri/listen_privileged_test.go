@@ -3,16 +3,21 @@
 package cri
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestListenRefusesAnothersDirectory(t *testing.T) {
 	dir := t.TempDir()
 	const nobody = 65534
-	if err := os.Chown(dir, nobody, nobody); err != nil {
+	if err := os.Chown(dir, nobody, nobody); errors.Is(err, unix.EINVAL) {
+		dir = "/" // a user namespace of one user: the real root is somebody else
+	} else if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Listen(filepath.Join(dir, "s")); err == nil || !strings.Contains(err.Error(), "chown 0 "+dir) {
