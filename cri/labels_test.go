@@ -13,7 +13,7 @@ import (
 )
 
 func TestLabelsKeepTheSandbox(t *testing.T) {
-	network, err := podnet.FromTemplate(podnet.BuiltinTemplate, nil)
+	network, err := podnet.FromTemplate(podnet.BuiltinTemplate, podnet.TemplateData{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -177,15 +177,10 @@ func TestCancelledRunLeavesNothing(t *testing.T) {
 func TestPodCIDRsAreKept(t *testing.T) {
 	n := newNode(t)
 	n.unconfigure("10-mascri.conflist")
-	set := func(cidr string) error {
-		config := &runtimeapi.RuntimeConfig{NetworkConfig: &runtimeapi.NetworkConfig{PodCidr: cidr}}
-		_, err := n.UpdateRuntimeConfig(t.Context(), &runtimeapi.UpdateRuntimeConfigRequest{RuntimeConfig: config})
-		return err
-	}
-	if err := set("10.24.0.0/24,fd00:24::/64"); err != nil {
+	if err := n.setPodCIDR("10.24.0.0/24,fd00:24::/64"); err != nil {
 		t.Fatal(err)
 	}
-	if err := set("10.24.0.7/24"); err == nil {
+	if err := n.setPodCIDR("10.24.0.7/24"); err == nil {
 		t.Error("a pod CIDR with host bits was accepted")
 	}
 	for _, name := range []string{"before", "after"} {
@@ -195,4 +190,32 @@ func TestPodCIDRsAreKept(t *testing.T) {
 		}
 		n.restart(syscall.SIGKILL)
 	}
+}
+
+func (n *node) setPodCIDR(cidr string) error {
+	config := &runtimeapi.RuntimeConfig{NetworkConfig: &runtimeapi.NetworkConfig{PodCidr: cidr}}
+	_, err := n.UpdateRuntimeConfig(n.t.Context(), &runtimeapi.UpdateRuntimeConfigRequest{RuntimeConfig: config})
+	return err
+}
+
+// A node that gets another pod CIDR uses it as soon as no pod is left of the one
+// before: until then the bridge has to stay that pod's gateway.
+func TestPodCIDRChanges(t *testing.T) {
+	n := newNode(t)
+	n.unconfigure("10-mascri.conflist")
+	old := n.run(podConfig("old"))
+	if err := n.setPodCIDR("10.24.0.0/24"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := n.RunPodSandbox(t.Context(), &runtimeapi.RunPodSandboxRequest{Config: podConfig("early")})
+	if err == nil || !strings.Contains(err.Error(), "already has an IP address") {
+		t.Errorf("beside a pod of the old CIDR: %v", err)
+	}
+	pings(t, "", n.addresses(old)[0])
+	n.remove(old)
+	address := n.addresses(n.run(podConfig("new")))[0]
+	if !strings.HasPrefix(address.String(), "10.24.0.") {
+		t.Errorf("address %s", address)
+	}
+	pings(t, "", address)
 }

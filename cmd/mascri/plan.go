@@ -119,7 +119,7 @@ func (p planFlags) attachment() (podnet.Attachment, error) {
 
 func (p planFlags) network(cidrs []netip.Prefix) (podnet.Network, error) {
 	if p.conf == "" {
-		return podnet.FromTemplate(podnet.BuiltinTemplate, cidrs)
+		return podnet.FromTemplate(podnet.BuiltinTemplate, podnet.TemplateData{PodCIDRs: cidrs})
 	}
 	network, err := podnet.ReadFile(p.conf)
 	if err != nil {

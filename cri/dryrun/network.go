@@ -31,7 +31,7 @@ func NewNetwork(confDir, template, runDir string, run podnet.Runner) *Network {
 
 // Prepare chooses the network, as podnet.Manager.Prepare does.
 func (n *Network) Prepare(_ context.Context, pod podnet.Pod) (podnet.Attachment, error) {
-	network, _, err := podnet.Choose(n.confDir, n.template, n.cidrs())
+	network, _, err := podnet.Choose(n.confDir, n.template, podnet.TemplateData{PodCIDRs: n.cidrs()})
 	if err != nil {
 		return podnet.Attachment{}, err
 	}
@@ -94,13 +94,13 @@ func (n *Network) Result(_ context.Context, id string) (podnet.Result, error) {
 
 // Status tells whether there is a valid configuration.
 func (n *Network) Status(context.Context) error {
-	_, _, err := podnet.Choose(n.confDir, n.template, n.cidrs())
+	_, _, err := podnet.Choose(n.confDir, n.template, podnet.TemplateData{PodCIDRs: n.cidrs()})
 	return err
 }
 
 // Describe names the network.
 func (n *Network) Describe(context.Context) podnet.Report {
-	network, _, err := podnet.Choose(n.confDir, n.template, n.cidrs())
+	network, _, err := podnet.Choose(n.confDir, n.template, podnet.TemplateData{PodCIDRs: n.cidrs()})
 	if err != nil {
 		return podnet.Report{Error: err.Error()}
 	}

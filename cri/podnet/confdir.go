@@ -3,7 +3,6 @@ package podnet
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,10 +40,10 @@ func (b BrokenFile) Unwrap() error { return b.Err }
 // template's (see DefaultConflist), unless that is "". It also returns the
 // broken files that it passed on the way. The error is ErrNoConfig or
 // ErrBadConfig.
-func Choose(dir, template string, podCIDRs []netip.Prefix) (Network, []BrokenFile, error) {
+func Choose(dir, template string, data TemplateData) (Network, []BrokenFile, error) {
 	network, broken, err := readConfDir(dir)
 	if errors.Is(err, ErrNoConfig) && template != "" {
-		network, err = FromTemplate(template, podCIDRs)
+		network, err = FromTemplate(template, data)
 	}
 	if err != nil && !errors.Is(err, ErrNoConfig) {
 		err = fmt.Errorf("%w: %w", ErrBadConfig, err)
@@ -52,10 +51,9 @@ func Choose(dir, template string, podCIDRs []netip.Prefix) (Network, []BrokenFil
 	return network, broken, err
 }
 
-// FromTemplate makes a network of a template, such as BuiltinTemplate, and the
-// node's pod CIDRs, of which there may be none.
-func FromTemplate(template string, podCIDRs []netip.Prefix) (Network, error) {
-	text, err := fillTemplate(template, podCIDRs)
+// FromTemplate makes a network of a template, such as BuiltinTemplate.
+func FromTemplate(template string, data TemplateData) (Network, error) {
+	text, err := fillTemplate(template, data)
 	if err != nil {
 		return Network{}, err
 	}

@@ -61,7 +61,7 @@ func TestChooseTheFirstValidFile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			writeFiles(t, dir, c.files)
-			network, broken, err := Choose(dir, "", nil)
+			network, broken, err := Choose(dir, "", TemplateData{})
 			if network.Name != c.network || (err == nil) != (c.network != "") {
 				t.Errorf("network %q, error %v, want %q", network.Name, err, c.network)
 			}
@@ -89,7 +89,7 @@ func TestChooseDoesNotBlock(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFiles(t, dir, map[string]string{"20.conflist": goodList})
-	if network, _, err := Choose(dir, "", nil); err != nil || network.Name != "good" {
+	if network, _, err := Choose(dir, "", TemplateData{}); err != nil || network.Name != "good" {
 		t.Errorf("network %q, %v", network.Name, err)
 	}
 }
@@ -99,15 +99,15 @@ func TestChooseDoesNotBlock(t *testing.T) {
 func TestChooseTheTemplate(t *testing.T) {
 	dir := t.TempDir()
 	for _, missing := range []string{dir, filepath.Join(dir, "missing")} {
-		if network, _, err := Choose(missing, BuiltinTemplate, nil); err != nil || network.Name != BuiltinNetwork {
+		if network, _, err := Choose(missing, BuiltinTemplate, TemplateData{}); err != nil || network.Name != BuiltinNetwork {
 			t.Errorf("%s: network %q, %v", missing, network.Name, err)
 		}
-		if _, _, err := Choose(missing, "", nil); !errors.Is(err, ErrNoConfig) {
+		if _, _, err := Choose(missing, "", TemplateData{}); !errors.Is(err, ErrNoConfig) {
 			t.Errorf("%s without a template: %v, want ErrNoConfig", missing, err)
 		}
 	}
 	writeFiles(t, dir, map[string]string{"10.conflist": "{"})
-	if network, _, err := Choose(dir, BuiltinTemplate, nil); err == nil {
+	if network, _, err := Choose(dir, BuiltinTemplate, TemplateData{}); err == nil {
 		t.Errorf("a broken configuration was replaced by %s", network.Name)
 	}
 }
@@ -120,7 +120,7 @@ func TestNetworkIsSelfContained(t *testing.T) {
 		"10.conflist":   `{"cniVersion": "0.4.0", "cniVersions": ["1.0.0", "7.0.0"], "name": "dir", "disableCheck": "true", "plugins": [{"type": "a", "own": {"x": 1}}]}`,
 		"dir/50-b.conf": `{"type": "b"}`,
 	})
-	first, _, err := Choose(dir, "", nil)
+	first, _, err := Choose(dir, "", TemplateData{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,36 +25,43 @@ var builtinSubnet = netip.MustParsePrefix("10.22.0.0/16")
 //go:embed fallback.conflist.tmpl
 var BuiltinTemplate string
 
-// templateData is what a template of a configuration list is filled with.
-type templateData struct {
-	PodCIDRs []netip.Prefix
+// TemplateData is what a template of a configuration list is filled with.
+type TemplateData struct {
+	PodCIDRs []netip.Prefix // the node's; 10.22.0.0/16 where it has none
+	// Readdress: no pod has an address outside of PodCIDRs, so that the bridge
+	// may change its own, which is such a pod's gateway.
+	Readdress bool
 }
 
 // DefaultConflist is the built-in network: a bridge with addresses from the pod
 // CIDRs, masqueraded towards the outside, with host ports. Without pod CIDRs it
 // uses 10.22.0.0/16.
 func DefaultConflist(podCIDRs []netip.Prefix) ([]byte, error) {
-	return fillTemplate(BuiltinTemplate, podCIDRs)
+	return fillTemplate(BuiltinTemplate, TemplateData{PodCIDRs: podCIDRs})
 }
 
-// fillTemplate executes a text/template of a configuration list. The template
-// sees .PodCIDRs, a list of prefixes that is never empty.
-func fillTemplate(text string, podCIDRs []netip.Prefix) ([]byte, error) {
-	if len(podCIDRs) == 0 {
-		podCIDRs = []netip.Prefix{builtinSubnet}
-	}
+// fillTemplate executes a text/template of a configuration list.
+func fillTemplate(text string, data TemplateData) ([]byte, error) {
+	data.PodCIDRs = orBuiltin(data.PodCIDRs)
 	t, err := template.New("conflist").Option("missingkey=error").Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("template of the CNI configuration: %w", err)
 	}
 	var out bytes.Buffer
-	if err := t.Execute(&out, templateData{PodCIDRs: podCIDRs}); err != nil {
+	if err := t.Execute(&out, data); err != nil {
 		return nil, fmt.Errorf("template of the CNI configuration: %w", err)
 	}
 	if !json.Valid(out.Bytes()) {
-		return nil, fmt.Errorf("template of the CNI configuration: filled with %v it is not JSON", podCIDRs)
+		return nil, fmt.Errorf("template of the CNI configuration: filled with %v it is not JSON", data)
 	}
 	return out.Bytes(), nil
+}
+
+func orBuiltin(podCIDRs []netip.Prefix) []netip.Prefix {
+	if len(podCIDRs) == 0 {
+		return []netip.Prefix{builtinSubnet}
+	}
+	return podCIDRs
 }
 
 // ParsePodCIDRs reads the kubelet's form of a node's pod CIDRs: one, or one of

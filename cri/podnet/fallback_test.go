@@ -19,7 +19,7 @@ func TestDefaultConflist(t *testing.T) {
 		{[]netip.Prefix{netip.MustParsePrefix("10.1.2.0/24"), netip.MustParsePrefix("fd00:1::/64")},
 			[]string{`[[{"subnet":"10.1.2.0/24"}],[{"subnet":"fd00:1::/64"}]]`}},
 	} {
-		network, err := FromTemplate(BuiltinTemplate, c.podCIDRs)
+		network, err := FromTemplate(BuiltinTemplate, TemplateData{PodCIDRs: c.podCIDRs})
 		if err != nil {
 			t.Errorf("%v: %v", c.podCIDRs, err)
 		}
@@ -40,7 +40,7 @@ func TestTemplateThatIsBroken(t *testing.T) {
 		`{"name": "x"}`:     "plugins",
 		`{"name": "../x" }`: "../x",
 	} {
-		if _, err := FromTemplate(template, nil); err == nil || !strings.Contains(err.Error(), says) {
+		if _, err := FromTemplate(template, TemplateData{}); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want an error that says %q", template, err, says)
 		}
 	}
@@ -83,7 +83,7 @@ func FuzzParsePodCIDRs(f *testing.F) {
 		if len(prefixes) == 0 || len(prefixes) > 2 {
 			t.Errorf("%q: %v", text, prefixes)
 		}
-		if _, err := FromTemplate(BuiltinTemplate, prefixes); err != nil {
+		if _, err := FromTemplate(BuiltinTemplate, TemplateData{PodCIDRs: prefixes}); err != nil {
 			t.Errorf("%q: the built-in network does not take it: %v", text, err)
 		}
 	})
@@ -104,5 +104,37 @@ func TestPodCIDRsAreKept(t *testing.T) {
 	}
 	if _, err := New(config); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("with a broken file: %v, want an error that names it", err)
+	}
+}
+
+// The bridge's address may change with the pod CIDRs, unless it is the gateway of
+// a pod that is left from before.
+func TestReaddressing(t *testing.T) {
+	m := newManager(t, testConfig(t))
+	m.config.Template = BuiltinTemplate
+	forced := func() bool {
+		network, err := m.Network()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Contains(string(network.Conflist), "forceAddress")
+	}
+	pod := func(address string) Result {
+		return Result{Network: BuiltinNetwork, Addresses: []netip.Prefix{netip.MustParsePrefix(address)}}
+	}
+	m.keep("old", pod("10.22.0.2/16"))
+	if !forced() {
+		t.Error("without a pod CIDR, not for a pod in the built-in one")
+	}
+	if err := m.SetPodCIDRs([]netip.Prefix{netip.MustParsePrefix("10.1.2.0/24")}); err != nil {
+		t.Fatal(err)
+	}
+	m.keep("new", pod("10.1.2.2/24"))
+	if forced() {
+		t.Error("an old pod would lose its gateway")
+	}
+	m.forget("old")
+	if !forced() {
+		t.Error("not after the last old pod has gone")
 	}
 }

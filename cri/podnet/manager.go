@@ -89,7 +89,7 @@ func New(config Config) (*Manager, error) {
 // Network returns the network that a pod created now would be put on: that of
 // the first valid file in the configuration directory, else the built-in one.
 func (m *Manager) Network() (Network, error) {
-	network, broken, err := Choose(m.config.ConfDir, m.config.Template, m.PodCIDRs())
+	network, broken, err := Choose(m.config.ConfDir, m.config.Template, m.templateData())
 	m.report(broken)
 	return network, err
 }

@@ -46,6 +46,23 @@ func (m *Manager) PodCIDRs() []netip.Prefix {
 	return slices.Clone(m.podCIDRs)
 }
 
+// templateData is as of now.
+func (m *Manager) templateData() TemplateData {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	outside := func(pod netip.Prefix) bool {
+		holds := func(cidr netip.Prefix) bool { return cidr.Contains(pod.Addr()) }
+		return !slices.ContainsFunc(orBuiltin(m.podCIDRs), holds)
+	}
+	data := TemplateData{PodCIDRs: slices.Clone(m.podCIDRs), Readdress: true}
+	for _, pod := range m.results {
+		if slices.ContainsFunc(pod.Addresses, outside) {
+			data.Readdress = false
+		}
+	}
+	return data
+}
+
 func loadPodCIDRs(stateDir string) ([]netip.Prefix, error) {
 	file := filepath.Join(stateDir, runtimeConfigFile)
 	text, err := os.ReadFile(file)
