@@ -42,7 +42,7 @@ func newNode(ctx context.Context, s settings, logger *slog.Logger) (*node, error
 		return n, n.makeDry(s, config)
 	}
 	engine, err := docker.Connect(ctx, s.dockerHost, docker.WithLogger(logger),
-		docker.WithStartLimit(s.maxStarts), docker.WithObserver(n.metrics.Request))
+		docker.WithStartLimit(s.maxStarts), docker.WithObserver(n.metrics.Request), docker.WithStateDir(s.stateDir))
 	if err != nil {
 		return nil, err
 	}

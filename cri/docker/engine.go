@@ -73,6 +73,12 @@ func WithObserver(f func(operation string, took time.Duration, err error)) Optio
 	return func(e *Engine) { e.observe = f }
 }
 
+// WithStateDir has e keep in dir, which may not exist yet, what it found out of
+// the engine by trying. Without it each Engine tries anew.
+func WithStateDir(dir string) Option {
+	return func(e *Engine) { e.oom.stateDir = dir }
+}
+
 // Connect opens the engine at host ("unix:///var/run/docker.sock",
 // "tcp://127.0.0.1:2375"; "" means DOCKER_HOST and its TLS variables, else the
 // platform's default socket), agrees on an API version between 1.41 and the

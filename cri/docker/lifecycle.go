@@ -13,9 +13,13 @@ import (
 // nothing to do. The error of a process that cannot be executed is ErrInvalid.
 func (e *Engine) Start(ctx context.Context, id string) error {
 	return e.inTurn(ctx, func() error {
-		return e.call(ctx, "start", id, func(ctx context.Context) error {
+		err := e.call(ctx, "start", id, func(ctx context.Context) error {
 			return e.client.ContainerStart(ctx, id, container.StartOptions{})
 		})
+		if err != nil {
+			e.oom.startFailed.Store(true)
+		}
+		return err
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/mascri/mascri/cri/docker/pause"
@@ -17,10 +18,14 @@ import (
 // VM may lack; runc then fails with a message that does not mention the score.
 // No field of the API tells, so it is tried once: a throw-away pause container
 // is started with the score, and after a failure another without it. Only when
-// the second succeeds was it the score.
+// the second succeeds was it the score. Other runs of this program take the
+// verdict from a file, see oomRecord.
 type oomFloor struct {
-	turn    limiter // guards verdict; unlike a mutex it can be waited for with a context
-	verdict oomVerdict
+	turn        limiter // guards verdict and recalled; unlike a mutex it can be waited for with a context
+	verdict     oomVerdict
+	recalled    bool        // the verdict is an earlier run's
+	startFailed atomic.Bool // a recalled verdict may be wrong
+	stateDir    string      // "": nothing is kept
 }
 
 type oomVerdict int
@@ -48,10 +53,8 @@ func (e *Engine) allowedOOMScore(ctx context.Context, score int) (allowed int, e
 		return score, nil
 	}
 	err = e.oom.turn.do(ctx, func() error {
-		if e.oom.verdict == oomUntried {
-			if e.oom.verdict, err = e.tryOOMScore(ctx, score); err != nil {
-				return err
-			}
+		if err := e.settleOOM(ctx, score); err != nil {
+			return err
 		}
 		if e.oom.verdict == oomGranted {
 			allowed = score
@@ -59,6 +62,23 @@ func (e *Engine) allowedOOMScore(ctx context.Context, score int) (allowed int, e
 		return nil
 	})
 	return allowed, err
+}
+
+// settleOOM comes to a verdict.
+func (e *Engine) settleOOM(ctx context.Context, score int) (err error) {
+	if e.oom.verdict == oomUntried && !e.oom.startFailed.Load() {
+		e.recallOOM()
+	}
+	if e.oom.recalled && e.oom.startFailed.Load() {
+		e.oom.verdict, e.oom.recalled = oomUntried, false
+	}
+	if e.oom.verdict != oomUntried {
+		return nil
+	}
+	if e.oom.verdict, err = e.tryOOMScore(ctx, score); err == nil {
+		e.recordOOM()
+	}
+	return err
 }
 
 // tryOOMScore finds out by starting containers.

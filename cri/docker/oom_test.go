@@ -3,6 +3,7 @@ package docker
 import (
 	"encoding/json"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -82,4 +83,41 @@ func TestOOMTrialOfABrokenEngine(t *testing.T) {
 	if got, err := e.allowedOOMScore(t.Context(), -998); err != nil || got != -998 {
 		t.Errorf("after the repair: %d, error %v", got, err)
 	}
+}
+
+// A verdict holds for later runs on the same engine; one that grants, until a
+// container does not start.
+func TestOOMVerdictIsKept(t *testing.T) {
+	may := true
+	fake := newOOMEngine(func(score int) bool { return score < 0 && !may })
+	fake.info.ID = "first"
+	dir := filepath.Join(t.TempDir(), "state")
+	var e *Engine
+	allows := func(what string, want, trials int) {
+		t.Helper()
+		fake.scores = nil
+		if got, err := e.allowedOOMScore(t.Context(), -998); err != nil || got != want || len(fake.scores) != trials {
+			t.Errorf("%s: -998 is allowed as %d after trials %v, error %v; want %d after %d", what, got, fake.scores, err, want, trials)
+		}
+	}
+	restart := func() { e = fake.mustConnect(t, WithStateDir(dir)) }
+	restart()
+	allows("at first", -998, 1)
+	restart()
+	allows("the next run", -998, 0)
+	may = false
+	fake.scores = []int{-998}
+	if err := e.Start(t.Context(), "trial"); err == nil {
+		t.Fatal("the engine starts what it may not")
+	}
+	allows("after a start that failed", 0, 2)
+	allows("from then on", 0, 0)
+	restart()
+	allows("the run after that", 0, 0)
+	if file := filepath.Join(dir, oomRecordFile); !strings.Contains(fake.log.String(), file) {
+		t.Errorf("the log does not name %s: %s", file, fake.log.String())
+	}
+	may, fake.info.ID = true, "second"
+	restart()
+	allows("another engine", -998, 1)
 }
