@@ -136,47 +136,43 @@ func TestEngineRestartsUnderLiveContainers(t *testing.T) {
 
 // Without live-restore an engine that ends, ends its containers: their pods are
 // not ready, keep their addresses until they are stopped, and go in the usual
-// way. Who listens to events is told.
+// way.
 func TestEngineRestartEndsContainers(t *testing.T) {
 	h := newInhabited(t)
-	events, err := h.GetContainerEvents(t.Context(), &runtimeapi.GetEventsRequest{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(200 * time.Millisecond) // the call has no answer before the first event
-	restartEngine(t, func() {})
-	h.assertStates("EXITED NOTREADY NOTREADY NOTREADY")
-	awaited := map[string]bool{h.container: true, h.pods[0]: true, h.pods[1]: true}
-	for len(awaited) > 0 {
-		event, err := events.Recv()
-		if err != nil {
-			t.Fatalf("not told of the end of %v: %v", awaited, err)
-		}
-		if event.GetContainerEventType() != runtimeapi.ContainerEventType_CONTAINER_STOPPED_EVENT || !awaited[event.GetContainerId()] {
-			t.Errorf("told %v", event)
-		}
-		delete(awaited, event.GetContainerId())
-	}
+	h.assertEnd(func() { restartEngine(t, func() {}) })
 	h.assertNewAddress(h.addresses[:]...)
 }
 
 // An engine that is killed tells nobody what became of its containers.
 func TestEngineIsKilled(t *testing.T) {
 	h := newInhabited(t)
-	events, err := h.GetContainerEvents(t.Context(), &runtimeapi.GetEventsRequest{})
+	h.assertEnd(func() {
+		h.killEngine()
+		restartEngine(t, func() {})
+	})
+}
+
+// assertEnd sees to it that end ends all containers, and that who listens to
+// events is told of each, once.
+func (h inhabited) assertEnd(end func()) {
+	h.t.Helper()
+	events, err := h.GetContainerEvents(h.t.Context(), &runtimeapi.GetEventsRequest{})
 	if err != nil {
-		t.Fatal(err)
+		h.t.Fatal(err)
 	}
 	time.Sleep(200 * time.Millisecond) // the call has no answer before the first event
-	h.killEngine()
-	restartEngine(t, func() {})
+	end()
 	h.assertStates("EXITED NOTREADY NOTREADY NOTREADY")
-	for ended := map[string]bool{}; len(ended) < 3; {
+	awaited := map[string]bool{h.container: true, h.pods[0]: true, h.pods[1]: true}
+	for len(awaited) > 0 {
 		event, err := events.Recv()
 		if err != nil {
-			t.Fatalf("told of the end of %v alone: %v", ended, err)
+			h.t.Fatalf("not told of the end of %v: %v", awaited, err)
 		}
-		ended[event.GetContainerId()] = true
+		if event.GetContainerEventType() != runtimeapi.ContainerEventType_CONTAINER_STOPPED_EVENT || !awaited[event.GetContainerId()] {
+			h.t.Errorf("told %v", event)
+		}
+		delete(awaited, event.GetContainerId())
 	}
 }
 
