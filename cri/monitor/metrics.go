@@ -122,6 +122,8 @@ var engineReasons = []struct {
 	{docker.ErrDenied, "denied"},
 	{docker.ErrNotRunning, "not_running"},
 	{docker.ErrUnsupported, "unsupported"},
+	{docker.ErrInUse, "in_use"},
+	{docker.ErrEngine, "engine"},
 }
 
 func engineReason(err error) string {

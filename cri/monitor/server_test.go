@@ -160,6 +160,7 @@ func TestMetrics(t *testing.T) {
 	w.metrics.Request("start", time.Millisecond, nil)
 	w.metrics.Request("start", time.Millisecond, fmt.Errorf("start x: %w", docker.ErrUnavailable))
 	w.metrics.Request("pull", time.Millisecond, context.Canceled)
+	w.metrics.Request("remove image", time.Millisecond, fmt.Errorf("remove image x: %w", docker.ErrInUse))
 	_, text := w.get("/metrics")
 	for _, want := range []string{
 		`mascri_cri_duration_seconds_count{method="RunPodSandbox"} 2`,
@@ -172,6 +173,7 @@ func TestMetrics(t *testing.T) {
 		`mascri_docker_duration_seconds_count{operation="start"} 2`,
 		`mascri_docker_errors_total{operation="start",reason="unavailable"} 1`,
 		`mascri_docker_errors_total{operation="pull",reason="canceled"} 1`,
+		`mascri_docker_errors_total{operation="remove image",reason="in_use"} 1`,
 		`mascri_ipam_leases{network="pods"} 3`,
 		`mascri_pod_addresses{network="pods"} 2`,
 		`mascri_pod_addresses{network="foreign"} 1`,
