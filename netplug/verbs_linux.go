@@ -121,7 +121,7 @@ func (k *kernel) refuseExisting(cfg Config) error {
 // leased for it.
 func (k *kernel) refuseBridge(ctx context.Context, cfg Config) error {
 	var err error
-	if cfg.VLANs.enabled() {
+	if cfg.VLANs.enabled() && !k.knowsVLANs() {
 		err = k.take(ctx, []Step{bridgeStep(cfg)}) // only trying tells whether the kernel can
 	} else if _, err = k.bridge(cfg.Bridge); isNotFound(err) {
 		err = nil

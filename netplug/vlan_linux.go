@@ -22,6 +22,18 @@ func (k *kernel) filterVLANs(bridge string) error {
 	return k.host.LinkModify(&netlink.Bridge{LinkAttrs: attrs, VlanFiltering: &on})
 }
 
+// knowsVLANs tells whether the kernel's bridges can filter VLANs, without making
+// one: then it has their dumps as well (net/bridge/br_vlan.c, from 5.6 on). False
+// is no answer: the kernel may be older, or not have loaded its bridges yet.
+func (k *kernel) knowsVLANs() bool {
+	_, err := dump(func() ([][]byte, error) {
+		req := nl.NewNetlinkRequest(unix.RTM_GETVLAN, unix.NLM_F_DUMP)
+		req.AddRawData([]byte{0: unix.AF_BRIDGE, 7: 0}) // struct br_vlan_msg of linux/if_bridge.h
+		return k.request(req, unix.RTM_NEWVLAN)
+	})
+	return err == nil
+}
+
 // Apply changes the port's VLANs; the port is new and has the default one.
 func (s PortVLANs) Apply(k *kernel) error {
 	link, err := k.hostLink(s.Host)

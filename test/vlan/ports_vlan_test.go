@@ -4,6 +4,7 @@ package vlan
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -106,6 +107,24 @@ func filters(l *lab) bool {
 		l.Fatalf("%s is no bridge that a kernel with VLAN filtering made", bridge)
 	}
 	return *br.VlanFiltering
+}
+
+// TestNoAddressNoBridge: an ADD that finds no address has made no bridge, though
+// whether a kernel can filter VLANs is a question about bridges.
+func TestNoAddressNoBridge(t *testing.T) {
+	l := newLab(t)
+	full := strings.Replace(l.addressed(`"vlan":100`), `"subnet"`, `"rangeStart":"10.88.0.1","rangeEnd":"10.88.0.1","subnet"`, 1)
+	if _, err := l.run(call{"ADD", "pod", l.pod(), full}); err == nil || !strings.Contains(err.Error(), "no IP addresses available") {
+		t.Fatalf("ADD where the gateway has the only address: %v", err)
+	}
+	links, err := netlink.LinkList()
+	l.must(err)
+	if len(links) != 1 {
+		t.Errorf("the node has %d links, expected lo alone", len(links))
+	}
+	if left, err := filepath.Glob(l.data + "/*"); err != nil || left != nil {
+		t.Errorf("the data directory has %v: %v", left, err)
+	}
 }
 
 // TestDelete leaves the bridge and its leg, which other pods may use.
