@@ -125,7 +125,8 @@ func TestCheckNoticesDamage(t *testing.T) {
 		{"forwarding", "sysctl -qw net/ipv4/ip_forward=0"},
 		{"IPv6 forwarding", "sysctl -qw net/ipv6/conf/all/forwarding=0"},
 		{"host end down", "ip link set HOST down"},
-		{"host end elsewhere", "ip link set HOST nomaster"},
+		{"host end nowhere", "ip link set HOST nomaster"},
+		{"host end elsewhere", "ip link add other type bridge; ip link set other up; ip link set HOST master other"},
 		{"host end MTU", "ip link set HOST mtu 1300"},
 		{"hairpin", "bridge link set dev HOST hairpin off"},
 		{"isolation", "bridge link set dev HOST isolated off"},
@@ -139,7 +140,11 @@ func TestCheckNoticesDamage(t *testing.T) {
 		{"pod IPv6 address", "nsenter --net=POD ip addr del fd88::2/64 dev eth0"},
 		{"pod route", "nsenter --net=POD ip route del default"},
 		{"pod IPv6 route", "nsenter --net=POD ip -6 route del default"},
+		{"bridge MAC", "ip link set br-lab address 02:00:00:00:00:98"},
+		{"pod end gone", "nsenter --net=POD ip link del eth0"},
 		{"lease", "rm DATA/lab/10.88.0.2"},
+		{"IPv6 lease", "rm DATA/lab/fd88::2"},
+		{"lease of another", "printf 'x\r\neth0' >DATA/lab/10.88.0.2"},
 	}
 	for _, damage := range damages {
 		t.Run(damage.name, func(t *testing.T) {

@@ -68,13 +68,13 @@ var accepted = []acceptance{
 	{
 		subject: failures, name: at(`after the failed ADD/(node/link (HOST1|cni0)|pod 1/link eth0)|after (ADD|DEL)/(node/link HOST2|pod 2/link eth0)`), theirs: "present", values: "absent",
 		reference: "A failed ADD leaves what it had made: both ends of the veth pair, a bridge that nobody asked for.",
-		ours:      "A failed ADD leaves nothing of the attachment; a configuration that is refused is refused before anything is made.",
-		why:       "What is left blocks the next ADD (\"already exists\") and nobody deletes it.",
+		ours:      "A failed ADD leaves nothing of the attachment. A configuration that is refused, and a network without a free address, are refused before anything is made; where a later step fails, the node's part stays: bridge, gateway address, forwarding.",
+		why:       "What is left of an attachment blocks the next ADD (\"already exists\") and nobody deletes it. The bridge is everybody's once it is there: to take it away again could cut off a pod whose ADD has joined it meanwhile.",
 	},
 	{
 		subject: failures, name: at(`after the failed ADD/file leases(/lab/last_reserved_ip\.0)?`), theirs: "present", values: "absent",
 		reference: "A failed ADD may leave the lease directory, or move `last_reserved_ip` on.",
-		ours:      "Both are as before. The directory is made for the first lease, not by CHECK, DEL, GC or STATUS.",
+		ours:      "Where no address can be had, both are as before. One that was given back after a later step failed was the round's latest. The directory is made for the first lease, not by CHECK, DEL, GC or STATUS.",
 		why:       "A request that cannot be met costs no address of the round.",
 	},
 	{

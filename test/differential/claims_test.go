@@ -21,7 +21,7 @@ var claims = []claim{
 	{"DEL after the link is gone", "And where only the link is gone.", "Masquerade and spoof check stay."},
 	{"DEL without runtimeConfig", "portmap's DEL without runtimeConfig removes the host ports.", "They stay: it takes them from runtimeConfig."},
 	{"connections of a removed pod", "After DEL no tracked connection leads to the pod's host port.", "A UDP client's packets go to an address that the next pod may have."},
-	{"failed ADD", "A failed ADD leaves neither link nor lease directory.", "Both ends of the veth pair stay, and the bridge."},
+	{"failed ADD", "An ADD that finds no address leaves neither link, nor bridge, nor lease directory.", "Both ends of the veth pair stay, and the bridge."},
 	{"failed second ADD", "A second ADD for an attachment that lives fails, and keeps its leases.", "Its rollback releases the leases of the living."},
 	{"GC", "GC frees leases, links and masquerade of what is not in the list.", "It succeeds and frees nothing."},
 	{"STATUS of an exhausted pool", "STATUS fails with code 50.", "It succeeds."},
