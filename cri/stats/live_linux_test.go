@@ -1,8 +1,11 @@
 package stats
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
@@ -82,6 +85,39 @@ func BenchmarkSample100(b *testing.B) {
 	for b.Loop() {
 		c.sample([]Pod{p})
 	}
+}
+
+// The kernel makes a file's content anew for each read(2): one is enough.
+func TestAFileIsReadOnce(t *testing.T) {
+	files := newOpenFiles()
+	defer files.close()
+	runtime.LockOSThread() // whose reads are counted
+	defer runtime.UnlockOSThread()
+	const readings = 100
+	before := readCalls(t)
+	for range readings {
+		if text, err := files.readFile("/proc/self", "status"); err != nil || !bytes.HasSuffix(text, []byte("\n")) {
+			t.Fatalf("%q, %v", text, err)
+		}
+	}
+	// Counting them is a few reads more.
+	if calls := readCalls(t) - before; calls < readings || calls > readings+10 {
+		t.Errorf("%d readings took %d calls", readings, calls)
+	}
+}
+
+// readCalls is how many read(2) calls this thread has made; see proc_pid_io(5).
+func readCalls(t *testing.T) (calls int) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/thread-self/io")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "syscr: ")
+	if _, err := fmt.Sscan(after, &calls); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return calls
 }
 
 func TestFilesAreGivenBack(t *testing.T) {

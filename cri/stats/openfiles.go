@@ -2,10 +2,10 @@ package stats
 
 import (
 	"errors"
-	"io"
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 const (
@@ -25,7 +25,7 @@ var kept atomic.Int64
 // answers ENODEV.
 type openFiles struct {
 	mu     sync.Mutex
-	files  map[fileName]*os.File
+	files  map[fileName]openFile
 	closed bool
 	// buffer is the last content read: a control group is read by one caller at
 	// a time.
@@ -33,11 +33,17 @@ type openFiles struct {
 	buffer  []byte
 }
 
+// openFile is a file with its descriptor at hand.
+type openFile struct {
+	*os.File
+	descriptor syscall.RawConn
+}
+
 type fileName struct{ dir, name string }
 
 func (f fileName) String() string { return f.dir + "/" + f.name }
 
-func newOpenFiles() *openFiles { return &openFiles{files: make(map[fileName]*os.File)} }
+func newOpenFiles() *openFiles { return &openFiles{files: make(map[fileName]openFile)} }
 
 // readFile returns a file's content, valid until the next call.
 func (o *openFiles) readFile(dir, name string) ([]byte, error) {
@@ -49,15 +55,14 @@ func (o *openFiles) readFile(dir, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if file == nil {
+	if file.File == nil {
 		return os.ReadFile(path.String())
 	}
 	if o.buffer == nil {
 		o.buffer = make([]byte, fileSize)
 	}
-	// The kernel makes the content anew for each reading from the start.
-	n, err := file.ReadAt(o.buffer, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
+	n, err := file.readOnce(o.buffer)
+	if err != nil {
 		return nil, err
 	}
 	if n == len(o.buffer) {
@@ -66,23 +71,42 @@ func (o *openFiles) readFile(dir, name string) ([]byte, error) {
 	return o.buffer[:n], nil
 }
 
-// open returns the file, nil where it is not to be kept.
-func (o *openFiles) open(path fileName) (*os.File, error) {
+// readOnce is one pread(2) from the start. A control group's file is one record,
+// which the kernel makes anew for each and gives whole where there is room (the
+// kernel's fs/kernfs/file.c and fs/seq_file.c). ReadAt would read on to see the
+// end, and have the record made twice.
+func (f openFile) readOnce(buffer []byte) (n int, err error) {
+	closed := f.descriptor.Read(func(descriptor uintptr) bool {
+		n, err = syscall.Pread(int(descriptor), buffer, 0)
+		return true // there is nothing to wait for
+	})
+	if err = errors.Join(closed, err); err != nil {
+		return 0, &os.PathError{Op: "read", Path: f.Name(), Err: err}
+	}
+	return n, nil
+}
+
+// open returns the file, an empty one where it is not to be kept.
+func (o *openFiles) open(path fileName) (openFile, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if file, ok := o.files[path]; ok {
 		return file, nil
 	}
 	if o.closed || kept.Load() >= maxKept {
-		return nil, nil
+		return openFile{}, nil
 	}
 	file, err := os.Open(path.String())
 	if err != nil {
-		return nil, err
+		return openFile{}, err
+	}
+	descriptor, err := file.SyscallConn()
+	if err != nil {
+		return openFile{}, errors.Join(err, file.Close())
 	}
 	kept.Add(1)
-	o.files[path] = file
-	return file, nil
+	o.files[path] = openFile{file, descriptor}
+	return o.files[path], nil
 }
 
 // close gives the files back. Who still has o reads without keeping.
