@@ -7,19 +7,16 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/mascri/mascri/test/differential"
 )
 
 var update = flag.Bool("update", false, "write what the reference plugins violate to testdata/reference.violations")
-
-// referenceVersion is the release of the reference plugins that the expectation
-// is about.
-const referenceVersion = "v1.9.1"
 
 // TestReferencePlugins holds the reference plugins to the specification. What
 // they violate is known: a change here is a change of the suite.
@@ -27,7 +24,10 @@ func TestReferencePlugins(t *testing.T) {
 	if testing.Short() {
 		t.Skip("plugins are processes of their own, which no race detector of this one sees")
 	}
-	dir := referencePlugins(t)
+	dir, err := differential.InstallReference(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	var violated []string
 	for _, conf := range []string{"testdata/reference.conflist", "testdata/reference-loopback.conf"} {
 		report, err := Run(t.Context(), Target{BinDir: dir, Conf: conf}, nil)
@@ -82,27 +82,6 @@ func TestOurPlugins(t *testing.T) {
 	}
 	Test(t, Target{BinDir: dir, Conf: "testdata/ours.conflist", Require: May})
 	Test(t, Target{BinDir: dir, Conf: "testdata/reference-loopback.conf", Require: May})
-}
-
-// referencePlugins builds the reference plugins once and keeps them in the
-// user's cache.
-func referencePlugins(t *testing.T) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(cache, "mascri", "reference-plugins-"+referenceVersion)
-	for _, name := range []string{"main/bridge", "main/loopback", "ipam/host-local", "meta/portmap"} {
-		if _, err := os.Stat(filepath.Join(dir, filepath.Base(name))); err == nil {
-			continue
-		}
-		// A version given like this is built outside of our module.
-		cmd := exec.Command("go", "install", "github.com/containernetworking/plugins/plugins/"+name+"@"+referenceVersion)
-		cmd.Env = slices.Concat(os.Environ(), []string{"GOBIN=" + dir, "GOFLAGS="})
-		build(t, cmd)
-	}
-	return dir
 }
 
 func build(t *testing.T, cmd *exec.Cmd) {

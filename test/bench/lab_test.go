@@ -14,10 +14,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-)
 
-// referenceVersion is the version of the reference plugins to compare with.
-const referenceVersion = "v1.9.1"
+	"github.com/mascri/mascri/test/differential"
+)
 
 // node is a network namespace that stands for a node. Everything that is
 // started from the test's goroutine runs in it.
@@ -138,14 +137,10 @@ func programs(t *testing.T) (ours, reference, bare string) {
 		t.Fatal(err)
 	}
 	ours = filepath.Join(cache, "mascri", "bench", "ours")
-	reference = filepath.Join(cache, "mascri", "reference-"+referenceVersion)
-	build(t, ours, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", ours+"/", "github.com/mascri/mascri/cmd/netplug", "github.com/mascri/mascri/cmd/ipam", "github.com/mascri/mascri/cmd/portmap", "github.com/mascri/mascri/cmd/loopback")
-	if _, err := os.Stat(filepath.Join(reference, "portmap")); err != nil {
-		const plugins = "github.com/containernetworking/plugins/plugins/"
-		for _, p := range []string{"main/bridge", "ipam/host-local", "main/loopback", "meta/portmap"} {
-			build(t, reference, "go", "install", "-trimpath", "-ldflags", "-s -w", plugins+p+"@"+referenceVersion)
-		}
+	if reference, err = differential.InstallReference(t.Context()); err != nil {
+		t.Fatal(err)
 	}
+	build(t, ours, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", ours+"/", "github.com/mascri/mascri/cmd/netplug", "github.com/mascri/mascri/cmd/ipam", "github.com/mascri/mascri/cmd/portmap", "github.com/mascri/mascri/cmd/loopback")
 	bare = filepath.Join(cache, "mascri", "bench", "bare")
 	build(t, filepath.Dir(bare), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", bare, "./testdata/bare")
 	return ours, reference, bare
