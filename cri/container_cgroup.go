@@ -1,12 +1,14 @@
 package cri
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +23,36 @@ var unifiedName = regexp.MustCompile(`^[a-z]+(\.[a-zA-Z0-9_-]+)+$`)
 
 // cgroupMount is where the control groups are mounted, by file-hierarchy(7).
 const cgroupMount = "/sys/fs/cgroup"
+
+// checkLimits refuses limits that this engine or machine cannot set and would
+// leave out without a word. field is the resources' place in the request.
+func (c *containers) checkLimits(ctx context.Context, field string, r *runtimeapi.LinuxContainerResources) error {
+	if c.config.RemoteEngine && hasOwnLimits(r) {
+		return unsupported(field+"unified and hugepage_limits", "the control groups are on another machine with the engine")
+	}
+	unified, swap := len(r.GetUnified()) > 0, r.GetMemorySwapLimitInBytes()
+	swaps := swap > 0 && swap != r.GetMemoryLimitInBytes()
+	if !unified && !swaps { // asking would take longer than a create
+		return nil
+	}
+	info, err := c.engine.Info(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case unified && info.CgroupVersion != 2:
+		return unsupported(field+"unified", "the host runs cgroup version 1")
+	case swaps && !info.SwapLimit:
+		return unsupported(field+"memory_swap_limit_in_bytes", "the kernel does not account swap (swapaccount=1)")
+	}
+	return nil
+}
+
+// hasOwnLimits tells whether there is a limit that writeCgroup has to set.
+func hasOwnLimits(r *runtimeapi.LinuxContainerResources) bool {
+	limits := func(l *runtimeapi.HugepageLimit) bool { return l.GetLimit() > 0 }
+	return len(r.GetUnified()) > 0 || slices.ContainsFunc(r.GetHugepageLimits(), limits)
+}
 
 // writeCgroup sets the limits that Docker's API has no field for, in the control
 // group of a running container: huge pages, and the files of cgroup version 2

@@ -108,22 +108,18 @@ func (c *containers) checkAgainstNode(ctx context.Context, s sandbox, config *ru
 			return err
 		}
 	}
-	return c.checkAgainstEngine(ctx, linux)
+	if err := c.checkLimits(ctx, "config.linux.resources.", linux.GetResources()); err != nil {
+		return err
+	}
+	return c.checkConfinement(ctx, linux.GetSecurityContext())
 }
 
-// checkAgainstEngine asks the engine for its facts where they matter. For a usual
-// container they do not, and the question would take longer than its create.
-func (c *containers) checkAgainstEngine(ctx context.Context, linux *runtimeapi.LinuxContainerConfig) error {
-	resources, security := linux.GetResources(), linux.GetSecurityContext()
-	swap := resources.GetMemorySwapLimitInBytes()
+// checkConfinement refuses a profile of a kind that the engine does not have.
+func (c *containers) checkConfinement(ctx context.Context, security *runtimeapi.LinuxContainerSecurityContext) error {
 	const localhost = runtimeapi.SecurityProfile_Localhost
-	needs := struct{ unified, swap, apparmor, seccomp bool }{
-		unified:  len(resources.GetUnified()) > 0,
-		swap:     swap > 0 && swap != resources.GetMemoryLimitInBytes(),
-		apparmor: apparmorOf(security).GetProfileType() == localhost,
-		seccomp:  seccompOf(security).GetProfileType() == localhost,
-	}
-	if !needs.unified && !needs.swap && !needs.apparmor && !needs.seccomp {
+	apparmor := apparmorOf(security).GetProfileType() == localhost
+	seccomp := seccompOf(security).GetProfileType() == localhost
+	if !apparmor && !seccomp { // asking would take longer than the create
 		return nil
 	}
 	info, err := c.engine.Info(ctx)
@@ -132,13 +128,9 @@ func (c *containers) checkAgainstEngine(ctx context.Context, linux *runtimeapi.L
 	}
 	const field = "config.linux.security_context."
 	switch {
-	case needs.unified && info.CgroupVersion != 2:
-		return unsupported("config.linux.resources.unified", "the host runs cgroup version 1")
-	case needs.swap && !info.SwapLimit:
-		return unsupported("config.linux.resources.memory_swap_limit_in_bytes", "the kernel does not account swap (swapaccount=1)")
-	case needs.apparmor && !info.Security.AppArmor:
+	case apparmor && !info.Security.AppArmor:
 		return unsupported(field+"apparmor", "the engine has no AppArmor")
-	case needs.seccomp && !info.Security.Seccomp:
+	case seccomp && !info.Security.Seccomp:
 		return unsupported(field+"seccomp", "the engine has no seccomp")
 	}
 	return nil

@@ -132,14 +132,21 @@ func (c *containers) UpdateContainerResources(ctx context.Context, r *runtimeapi
 	if err := checkResources("linux.", r.GetLinux()); err != nil {
 		return nil, err
 	}
+	if err := c.checkLimits(ctx, "linux.", r.GetLinux()); err != nil {
+		return nil, err
+	}
 	w, err := c.findContainer(ctx, r.GetContainerId())
 	if err != nil {
 		return nil, err
 	}
+	runs := w.State == docker.Running || w.State == docker.Paused
+	if !runs && hasOwnLimits(r.GetLinux()) {
+		return nil, fmt.Errorf("update container %s: linux.unified and linux.hugepage_limits are written to a control group: %w", short(w.ID), docker.ErrNotRunning)
+	}
 	if err := c.engine.Update(ctx, w.ID, limitsOf(r.GetLinux())); err != nil {
 		return nil, err
 	}
-	if w.State == docker.Running && !c.config.RemoteEngine {
+	if runs && !c.config.RemoteEngine {
 		if err := writeCgroup(w.PID, r.GetLinux()); err != nil {
 			return nil, fmt.Errorf("update container %s: %w", short(w.ID), err)
 		}

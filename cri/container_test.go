@@ -132,6 +132,36 @@ func TestRefusedContainers(t *testing.T) {
 	}
 }
 
+// Limits that cannot be set are refused, not left out: when a container is
+// created, and when they change.
+func TestLimitsThatCannotBeSet(t *testing.T) {
+	b, _ := newContainerBench(t)
+	pod := b.mustRun(goodPod("web"))
+	id, err := b.create(pod, goodContainer("created"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hugepages := &runtimeapi.LinuxContainerResources{HugepageLimits: []*runtimeapi.HugepageLimit{{PageSize: "2MB", Limit: 2 << 20}}}
+	refuses := func(r *runtimeapi.LinuxContainerResources, code codes.Code, says string) {
+		t.Helper()
+		_, err := b.UpdateContainerResources(t.Context(), &runtimeapi.UpdateContainerResourcesRequest{ContainerId: id, Linux: r})
+		if status.Code(err) != code || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v: %v, want %s and %q", r, err, code, says)
+		}
+	}
+	refuses(&runtimeapi.LinuxContainerResources{Unified: map[string]string{"memory.high": "1"}}, codes.Unimplemented, "linux.unified")
+	refuses(&runtimeapi.LinuxContainerResources{MemorySwapLimitInBytes: 1 << 20}, codes.Unimplemented, "linux.memory_swap_limit_in_bytes")
+	refuses(hugepages, codes.FailedPrecondition, "not running")
+	b.server.config.RemoteEngine = true
+	refuses(hugepages, codes.Unimplemented, "another machine")
+	config := goodContainer("remote")
+	config.LogPath = ""
+	config.Linux = &runtimeapi.LinuxContainerConfig{Resources: hugepages}
+	if _, err := b.create(pod, config); status.Code(err) != codes.Unimplemented || !strings.Contains(err.Error(), "another machine") {
+		t.Errorf("CreateContainer: %v", err)
+	}
+}
+
 // What was asked for reaches the engine, and comes back in the status.
 func TestContainerFields(t *testing.T) {
 	b, engine := newContainerBench(t)

@@ -11,9 +11,10 @@ import (
 	"github.com/mascri/mascri/cri/podnet"
 )
 
-// SandboxOOMScore is the oom_score_adj of a sandbox's process. It protects the process that holds a pod's namespaces: without
-// it the pod's containers lose their network. It is the score that the kubelet
-// gives to itself and expects of sandboxes (kubelet: qos/policy.go).
+// SandboxOOMScore is the oom_score_adj of a sandbox's process. It protects the
+// process that holds a pod's namespaces: without it the pod's containers lose
+// their network. It is the score that the kubelet gives to itself and expects of
+// sandboxes (kubelet: qos/policy.go).
 const SandboxOOMScore = -998
 
 // pod is a pod sandbox as it was asked for. Only parsePod and decodeSandbox make
