@@ -131,7 +131,13 @@ func TestCheckNoticesDamage(t *testing.T) {
 		{"hairpin", "bridge link set dev HOST hairpin off"},
 		{"isolation", "bridge link set dev HOST isolated off"},
 		{"masquerade", "nft flush set ip mascri sources"},
+		{"IPv6 masquerade", "nft flush set ip6 mascri sources"},
+		{"rule of masquerading", "nft flush chain ip mascri postrouting"},
 		{"host port", "nft flush map ip mascri hostports"},
+		{"IPv6 host port", "nft flush map ip6 mascri hostports"},
+		{"rule of host ports", "nft flush chain ip mascri lookup"},
+		{"host port from 127.0.0.1", "sysctl -qw net/ipv4/conf/br-lab/route_localnet=0"},
+		{"guard of 127.0.0.1", "nft flush set ip mascri guarded"},
 		{"spoof check", "nft flush set bridge mascri checked"},
 		{"pod end down", "nsenter --net=POD ip link set eth0 down"},
 		{"pod MTU", "nsenter --net=POD ip link set eth0 mtu 1300"},
@@ -226,7 +232,7 @@ func TestStatusSaysWhatIsWrong(t *testing.T) {
 	}{
 		"bridge is none": {"ip link add br-lab type veth peer name other", config, spec.NotAvailable, "br-lab"},
 		"forward drops":  {"nft add table inet fw; nft 'add chain inet fw forward { type filter hook forward priority 0; policy drop; }'", config, spec.LimitedConnectivity, "inet fw forward"},
-		"no IPAM plugin": {"true", `"ipam":{"type":"nowhere"}`, spec.InvalidConfig, "nowhere"},
+		"no IPAM plugin": {"true", `"ipam":{"type":"nowhere"}`, spec.NotAvailable, "nowhere"},
 		"pool exhausted": {"mkdir -p DATA/lab; printf 'x\r\neth0' >DATA/lab/10.88.0.2", config, spec.NotAvailable, "10.88.0"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -44,7 +44,11 @@ func (r *Request) Delegate(ctx context.Context, command, pluginType string) (*cu
 	}
 	path, err := find(pluginType, r.Path)
 	if err != nil {
-		return nil, Errorf(InvalidConfig, "%w: install the plugin there, or correct its type in network %q", err, r.Name)
+		code := InvalidConfig
+		if command == "STATUS" { // section 5, "Error": an ADD cannot be served
+			code = NotAvailable
+		}
+		return nil, Errorf(code, "%w: install the plugin there, or correct its type in network %q", err, r.Name)
 	}
 	out, err := r.execute(ctx, path, command)
 	if command != "ADD" {
