@@ -7,6 +7,7 @@ import (
 
 	"github.com/containernetworking/cni/pkg/types"
 
+	"github.com/mascri/mascri/netplug/filter"
 	"github.com/mascri/mascri/spec"
 )
 
@@ -37,7 +38,7 @@ type Config struct {
 
 	IPAM  string // the plugin to ask for addresses; "" for a layer 2 network
 	DNS   types.DNS
-	Ports []PortMapping
+	Ports []filter.Mapping
 }
 
 // VLANs of a bridge port.
@@ -99,8 +100,8 @@ type rawConfig struct {
 		} `json:"cni"`
 	} `json:"args"`
 	RuntimeConfig struct {
-		MAC          string           `json:"mac"`
-		PortMappings []rawPortMapping `json:"portMappings"`
+		MAC          string              `json:"mac"`
+		PortMappings []filter.RawMapping `json:"portMappings"`
 	} `json:"runtimeConfig"`
 }
 
@@ -144,7 +145,7 @@ func (raw rawConfig) config() (Config, error) {
 	if err != nil {
 		return Config{}, err
 	}
-	ports, err := portMappings(raw.RuntimeConfig.PortMappings)
+	ports, err := filter.ParseMappings(raw.RuntimeConfig.PortMappings)
 	if err != nil {
 		return Config{}, err
 	}

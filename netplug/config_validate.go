@@ -2,12 +2,10 @@ package netplug
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/mascri/mascri/netplug/filter"
 	"github.com/mascri/mascri/spec"
 )
 
@@ -115,61 +113,4 @@ func compact(ids []int) string {
 		i = j + 1
 	}
 	return strings.Join(parts, ",")
-}
-
-// PortMapping is one host port that leads to the container (capability
-// portMappings).
-type PortMapping struct {
-	HostIP        netip.Addr // the zero Addr means every address of the node, 0.0.0.0 and :: every one of that family
-	HostPort      uint16
-	ContainerPort uint16
-	Protocol      filter.Protocol
-}
-
-// rawPortMapping has the field names of CONVENTIONS.md.
-type rawPortMapping struct {
-	HostPort      int    `json:"hostPort"`
-	ContainerPort int    `json:"containerPort"`
-	Protocol      string `json:"protocol"`
-	HostIP        string `json:"hostIP"`
-}
-
-func portMappings(raw []rawPortMapping) ([]PortMapping, error) {
-	var ports []PortMapping
-	for _, r := range raw {
-		m, err := r.mapping()
-		if err != nil {
-			return nil, err
-		}
-		ports = append(ports, m)
-	}
-	return ports, nil
-}
-
-func (r rawPortMapping) mapping() (PortMapping, error) {
-	var m PortMapping
-	if r.ContainerPort < 1 || r.ContainerPort > 65535 {
-		//lint:ignore ST1005 the reference's text, which users search for
-		return m, fmt.Errorf("Invalid container port number: %d", r.ContainerPort)
-	}
-	if r.HostPort < 1 || r.HostPort > 65535 {
-		//lint:ignore ST1005 the reference's text, which users search for
-		return m, fmt.Errorf("Invalid host port number: %d", r.HostPort)
-	}
-	if r.Protocol == "" {
-		r.Protocol = "tcp"
-	}
-	var err error
-	if m.Protocol, err = filter.ParseProtocol(r.Protocol); err != nil {
-		return m, fmt.Errorf("host port %d: %w", r.HostPort, err)
-	}
-	if r.HostIP != "" {
-		ip, err := netip.ParseAddr(r.HostIP)
-		if err != nil || ip.Zone() != "" {
-			return m, fmt.Errorf("host port %d: hostIP %q is not an IP address", r.HostPort, r.HostIP)
-		}
-		m.HostIP = ip.Unmap()
-	}
-	m.HostPort, m.ContainerPort = uint16(r.HostPort), uint16(r.ContainerPort)
-	return m, nil
 }

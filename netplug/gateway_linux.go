@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -14,13 +15,9 @@ import (
 // with Force and an error without. IPv6 addresses in other subnets live side by
 // side, as they are meant to.
 func (s Gateway) Apply(k *kernel) error {
-	link, err := k.hostLink(s.Link)
+	link, present, err := s.present(k)
 	if err != nil {
 		return err
-	}
-	present, err := k.addresses(link.Attrs().Index, s.Address.Addr())
-	if err != nil {
-		return fmt.Errorf("list addresses of %s: %w", s.Link, err)
 	}
 	for _, other := range present {
 		if other == s.Address {
@@ -52,20 +49,24 @@ func (s Gateway) conflicts(other netip.Prefix) bool {
 
 // Check looks for the very address.
 func (s Gateway) Check(k *kernel) error {
+	_, present, err := s.present(k)
+	if err == nil && !slices.Contains(present, s.Address) {
+		err = fmt.Errorf("%s lacks the gateway address %s", s.Link, s.Address)
+	}
+	return err
+}
+
+// present lists the link's addresses of the gateway's family.
+func (s Gateway) present(k *kernel) (netlink.Link, []netip.Prefix, error) {
 	link, err := k.hostLink(s.Link)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	present, err := k.addresses(link.Attrs().Index, s.Address.Addr())
+	all, err := k.addresses(link.Attrs().Index, s.Address.Addr())
 	if err != nil {
-		return fmt.Errorf("list addresses of %s: %w", s.Link, err)
+		return nil, nil, fmt.Errorf("list addresses of %s: %w", s.Link, err)
 	}
-	for _, a := range present {
-		if a == s.Address {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s lacks the gateway address %s", s.Link, s.Address)
+	return link, all, nil
 }
 
 // address is a prefix as netlink wants it.

@@ -26,7 +26,7 @@ func plans() map[string]Config {
 	gateway.IsGateway, gateway.DefaultGateway, gateway.Masquerade, gateway.MTU = true, true, true, 1400
 	ports := gateway
 	ports.Hairpin, ports.Isolated, ports.SpoofCheck = true, true, true
-	ports.Ports = []PortMapping{
+	ports.Ports = []filter.Mapping{
 		{HostPort: 8080, ContainerPort: 80, Protocol: filter.TCP},
 		{HostIP: netip.MustParseAddr("192.0.2.1"), HostPort: 53, ContainerPort: 53, Protocol: filter.UDP},
 	}

@@ -3,7 +3,6 @@ package portmap
 import (
 	"encoding/json"
 	"fmt"
-	"net/netip"
 
 	"github.com/mascri/mascri/netplug/filter"
 	"github.com/mascri/mascri/spec"
@@ -12,18 +11,10 @@ import (
 // Config is a validated configuration.
 type Config struct {
 	Network       string
-	Ports         []Mapping
+	Ports         []filter.Mapping
 	SNAT          bool              // pods of the network and the host itself can use the host ports
 	MasqueradeAll bool              // every client is hidden behind the host
 	IPv4, IPv6    filter.Conditions // which packets the host ports are for; no Match: all
-}
-
-// Mapping is one host port (CNI conventions, capability portMappings).
-type Mapping struct {
-	HostIP        netip.Addr // zero: every address of the host; 0.0.0.0 and ::, every one of that family
-	HostPort      uint16
-	ContainerPort uint16
-	Protocol      filter.Protocol
 }
 
 // The names of the reference's backends.
@@ -43,16 +34,8 @@ type rawConfig struct {
 	MarkMasqBit          *int     `json:"markMasqBit"`
 	ExternalSetMarkChain *string  `json:"externalSetMarkChain"`
 	RuntimeConfig        struct {
-		PortMappings []rawMapping `json:"portMappings"`
+		PortMappings []filter.RawMapping `json:"portMappings"`
 	} `json:"runtimeConfig"`
-}
-
-// rawMapping has the field names of CONVENTIONS.md.
-type rawMapping struct {
-	HostPort      int    `json:"hostPort"`
-	ContainerPort int    `json:"containerPort"`
-	Protocol      string `json:"protocol"`
-	HostIP        string `json:"hostIP"`
 }
 
 // Parse reads a configuration and refuses, with code 6 or 7, what it could not
@@ -83,14 +66,8 @@ func (raw rawConfig) validate() (c Config, err error) {
 	if c.IPv6, err = filter.ParseConditions(filter.IPv6, raw.ConditionsV6); err != nil {
 		return c, fmt.Errorf("conditionsV6: %w", err)
 	}
-	for _, r := range raw.RuntimeConfig.PortMappings {
-		m, err := r.mapping()
-		if err != nil {
-			return c, err
-		}
-		c.Ports = append(c.Ports, m)
-	}
-	return c, nil
+	c.Ports, err = filter.ParseMappings(raw.RuntimeConfig.PortMappings)
+	return c, err
 }
 
 // validateMarks checks the options about packet marks, which nothing here needs:
@@ -148,30 +125,4 @@ func syntax(conditions []string) string {
 		return iptablesBackend
 	}
 	return nftablesBackend
-}
-
-func (r rawMapping) mapping() (m Mapping, err error) {
-	if r.ContainerPort < 1 || r.ContainerPort > 65535 {
-		//lint:ignore ST1005 the reference's text, which users search for
-		return m, fmt.Errorf("Invalid container port number: %d", r.ContainerPort)
-	}
-	if r.HostPort < 1 || r.HostPort > 65535 {
-		//lint:ignore ST1005 the reference's text, which users search for
-		return m, fmt.Errorf("Invalid host port number: %d", r.HostPort)
-	}
-	if r.Protocol == "" {
-		r.Protocol = "tcp" // what Kubernetes and Docker take it for
-	}
-	if m.Protocol, err = filter.ParseProtocol(r.Protocol); err != nil {
-		return m, fmt.Errorf("host port %d: %w", r.HostPort, err)
-	}
-	if r.HostIP != "" {
-		addr, err := netip.ParseAddr(r.HostIP)
-		if err != nil || addr.Zone() != "" {
-			return m, fmt.Errorf("host port %d: hostIP %q is not an IP address", r.HostPort, r.HostIP)
-		}
-		m.HostIP = addr.Unmap()
-	}
-	m.HostPort, m.ContainerPort = uint16(r.HostPort), uint16(r.ContainerPort)
-	return m, nil
 }
