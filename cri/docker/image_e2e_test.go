@@ -135,3 +135,15 @@ func TestE2ERemoveImageAtOnce(t *testing.T) {
 	_, err = one.InspectImage(t.Context(), found.ID)
 	wantError(t, "inspect after remove", err, ErrNotFound)
 }
+
+// What a running container uses stays, and the refusal is none that a retry would
+// change.
+func TestE2ERemoveImageInUse(t *testing.T) {
+	e := connect(t)
+	_, spec := pod(t, e, sandbox(t))
+	mustRunContainer(t, e, spec)
+	wantError(t, "remove", e.RemoveImage(t.Context(), spec.Image), ErrInUse)
+	if _, err := e.InspectImage(t.Context(), spec.Image); err != nil {
+		t.Error(err)
+	}
+}

@@ -3,7 +3,9 @@
 package docker
 
 import (
+	"errors"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -49,5 +51,26 @@ func TestE2EMountFeatures(t *testing.T) {
 	}
 	if output, code := run(t, e, c.ID, "touch", "/rro/x"); features.RecursiveReadOnly && code == 0 {
 		t.Errorf("the recursively read-only mount is writable: %s", output)
+	}
+}
+
+// The engine looks for a path in an image only when the container starts. That it
+// is not there does not mean that the container is not.
+func TestE2EImageLacksThePath(t *testing.T) {
+	e := connect(t)
+	_, spec := pod(t, e, sandbox(t))
+	spec.Mounts = []MountPoint{{ContainerPath: "/image", Image: spec.Image, ImageSubpath: "no-such"}}
+	id, err := e.CreateContainer(t.Context(), spec)
+	if !e.Features().ImageMounts {
+		wantError(t, "create", err, ErrUnsupported)
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = e.Start(t.Context(), id)
+	wantError(t, "start", err, ErrInvalid)
+	if errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "no-such") {
+		t.Errorf("start: %v", err)
 	}
 }
