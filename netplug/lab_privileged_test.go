@@ -17,10 +17,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mascri/mascri/ipam"
 	"github.com/mascri/mascri/netplug/netns"
+	"github.com/mascri/mascri/netplug/netns/netnstest"
 	"github.com/mascri/mascri/spec"
 )
 
@@ -44,7 +43,6 @@ type lab struct {
 	*testing.T
 	bin, data string
 	trace     bool
-	files     []*os.File
 }
 
 // newLab moves the calling goroutine's thread into a new network namespace. The
@@ -52,10 +50,7 @@ type lab struct {
 // t.Run starts a new goroutine: call newLab in the subtest.
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatalf("unshare the network namespace (needs root or `unshare -Urnm`): %v", err)
-	}
+	netnstest.Enter(t)
 	l := &lab{T: t, bin: t.TempDir(), data: t.TempDir()}
 	self, err := os.Executable()
 	if err != nil {
@@ -67,33 +62,13 @@ func newLab(t *testing.T) *lab {
 		}
 	}
 	l.sh("ip link set lo up")
-	t.Cleanup(func() {
-		for _, f := range l.files {
-			f.Close()
-		}
-	})
 	return l
 }
 
 // pod makes a namespace that lives as long as the test and gives its path.
 func (l *lab) pod() string {
 	l.Helper()
-	opened := make(chan *os.File)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread stays in the new namespace
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			opened <- nil
-			return
-		}
-		f, _ := os.Open("/proc/thread-self/ns/net")
-		opened <- f
-	}()
-	f := <-opened
-	if f == nil {
-		l.Fatal("make a pod's namespace")
-	}
-	l.files = append(l.files, f)
-	path := fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd())
+	path := netnstest.New(l)
 	l.sh("nsenter --net=" + path + " ip link set lo up")
 	return path
 }

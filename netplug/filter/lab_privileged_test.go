@@ -10,14 +10,12 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mascri/mascri/netplug/netns"
+	"github.com/mascri/mascri/netplug/netns/netnstest"
 )
 
 // A lab is a host of its own with two pods behind a bridge and a machine
@@ -46,10 +44,7 @@ var (
 // newHost puts the test's thread into a namespace of its own.
 func newHost(t *testing.T) *lab {
 	t.Helper()
-	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatalf("a network namespace needs CAP_SYS_ADMIN (try unshare -Urnm): %v", err)
-	}
+	netnstest.Enter(t)
 	l := &lab{T: t}
 	l.run("ip link set lo up")
 	conn, err := Open()
@@ -82,7 +77,7 @@ func newLab(t *testing.T) *lab {
 // attach makes a namespace behind a veth pair and returns its path.
 func (l *lab) attach(host, addr4, addr6, gateway4, gateway6, options string) string {
 	l.Helper()
-	path := newNamespace(l.T)
+	path := netnstest.New(l)
 	l.run(fmt.Sprintf(`ip link add %s type veth peer name eth0 netns %s
 		ip link set %s %s up`, host, path, host, options))
 	script := fmt.Sprintf(`ip link set lo up; sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.eth0.accept_dad=0
@@ -92,35 +87,6 @@ func (l *lab) attach(host, addr4, addr6, gateway4, gateway6, options string) str
 	}
 	l.in(path, script)
 	return path
-}
-
-// newNamespace makes an empty namespace that lives as long as the test.
-func newNamespace(t *testing.T) string {
-	t.Helper()
-	type made struct {
-		file *os.File
-		err  error
-	}
-	result := make(chan made)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			result <- made{nil, err}
-			return
-		}
-		file, err := os.Open("/proc/thread-self/ns/net")
-		result <- made{file, err}
-	}()
-	m := <-result
-	if m.err != nil {
-		t.Fatal(m.err)
-	}
-	t.Cleanup(func() {
-		if err := m.file.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), m.file.Fd())
 }
 
 // run runs a shell script on the host.

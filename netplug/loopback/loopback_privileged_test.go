@@ -8,51 +8,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mascri/mascri/netplug/netns"
+	"github.com/mascri/mascri/netplug/netns/netnstest"
 	"github.com/mascri/mascri/spec"
 )
-
-// newNode moves the calling goroutine's thread into a network namespace of its
-// own and returns that one's path. The thread is never unlocked, so it ends
-// with the test and the namespace with it.
-func newNode(t *testing.T) string {
-	t.Helper()
-	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatalf("unshare the network namespace (needs root or `unshare -Urnm`): %v", err)
-	}
-	return fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())
-}
-
-// newPod makes a namespace that lives as long as the test and gives its path.
-func newPod(t *testing.T) string {
-	t.Helper()
-	opened := make(chan *os.File)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread stays in the new namespace
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			opened <- nil
-			return
-		}
-		f, _ := os.Open("/proc/thread-self/ns/net")
-		opened <- f
-	}()
-	f := <-opened
-	if f == nil {
-		t.Fatal("make a pod's namespace")
-	}
-	t.Cleanup(func() { f.Close() })
-	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd())
-}
 
 // sh runs a command in a namespace; it must succeed.
 func sh(t *testing.T, netns, command string) string {
@@ -124,8 +88,8 @@ func reach(address string) error {
 }
 
 func TestAddCheckDel(t *testing.T) {
-	newNode(t)
-	pod := newPod(t)
+	netnstest.Enter(t)
+	pod := netnstest.New(t)
 	if isUp(t, pod) {
 		t.Fatal("a new namespace's lo is up: the test proves nothing")
 	}
@@ -159,8 +123,8 @@ func TestAddCheckDel(t *testing.T) {
 }
 
 func TestCheckMissesAnAddress(t *testing.T) {
-	newNode(t)
-	pod := newPod(t)
+	netnstest.Enter(t)
+	pod := netnstest.New(t)
 	result := must(t, "ADD", pod, config)
 	sh(t, pod, "ip addr del 127.0.0.1/8 dev lo")
 	refused(t, "CHECK", pod, withPrev(result), spec.CheckFailed, "127.0.0.1/8")
@@ -170,8 +134,8 @@ func TestCheckMissesAnAddress(t *testing.T) {
 }
 
 func TestPrevResultPassesThrough(t *testing.T) {
-	newNode(t)
-	pod := newPod(t)
+	netnstest.Enter(t)
+	pod := netnstest.New(t)
 	prev := `{"cniVersion":"1.1.0","interfaces":[{"name":"eth0","mac":"02:00:00:00:00:01","mtu":1400,"sandbox":"` + pod +
 		`"}],"ips":[{"interface":0,"address":"10.1.2.3/24","gateway":"10.1.2.1"}],"routes":[{"dst":"0.0.0.0/0","mtu":1300}],"dns":{"nameservers":["10.1.2.9"]}}`
 	var want, got map[string]any
@@ -192,7 +156,7 @@ func TestPrevResultPassesThrough(t *testing.T) {
 // TestHostKeepsItsLoopback: the reference answers code 8 as well, after it has
 // set the host's lo down.
 func TestHostKeepsItsLoopback(t *testing.T) {
-	node := newNode(t)
+	node := netnstest.Enter(t)
 	sh(t, node, "ip link set lo up")
 	refused(t, "ADD", node, config, spec.InvalidNetns, "should not be the same")
 	must(t, "DEL", node, config)
@@ -203,8 +167,8 @@ func TestHostKeepsItsLoopback(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	newNode(t)
-	pod := newPod(t)
+	netnstest.Enter(t)
+	pod := netnstest.New(t)
 	refused(t, "ADD", "/run/netns/never-was", config, spec.InvalidNetns, "/run/netns/never-was")
 	refused(t, "ADD", "/proc/self/ns/uts", config, spec.InvalidNetns, "not a network namespace")
 	refused(t, "CHECK", "/run/netns/never-was", config, spec.InvalidNetns, "/run/netns/never-was")

@@ -4,7 +4,6 @@ package netns
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"runtime"
@@ -12,35 +11,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
-)
 
-// newNamespace makes a network namespace with loopback up and returns a path
-// to it that lives as long as the test.
-func newNamespace(t *testing.T) string {
-	t.Helper()
-	type made struct {
-		file *os.File
-		err  error
-	}
-	ch := make(chan made)
-	go func() {
-		// Never unlocked: the thread dies with the goroutine; the open file
-		// keeps the namespace.
-		runtime.LockOSThread()
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			ch <- made{err: fmt.Errorf("unshare: %w", err)}
-			return
-		}
-		f, err := os.Open(threadNS)
-		ch <- made{f, err}
-	}()
-	m := <-ch
-	if m.err != nil {
-		t.Fatalf("make a network namespace (this test needs CAP_SYS_ADMIN): %v", m.err)
-	}
-	t.Cleanup(func() { _ = m.file.Close() })
-	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), m.file.Fd())
-}
+	"github.com/mascri/mascri/netplug/netns/netnstest"
+)
 
 func current(t *testing.T) string {
 	t.Helper()
@@ -54,7 +27,7 @@ func current(t *testing.T) string {
 func TestDoRunsInsideAndComesBack(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	path := newNamespace(t)
+	path := netnstest.New(t)
 	before := current(t)
 	inside := ""
 	want := errors.New("f's own error")
@@ -74,7 +47,7 @@ func TestDoRunsInsideAndComesBack(t *testing.T) {
 }
 
 func TestSocketKeepsItsNamespace(t *testing.T) {
-	path := newNamespace(t)
+	path := netnstest.New(t)
 	var l net.Listener
 	err := Do(path, func() (err error) {
 		if err := loopbackUp(); err != nil {
@@ -115,7 +88,7 @@ func loopbackUp() error {
 }
 
 func TestGoexitAndConcurrencyLeaveNoThreadInside(t *testing.T) {
-	path := newNamespace(t)
+	path := netnstest.New(t)
 	before := threadsInside(t, path)
 	if err := Do(path, func() error { runtime.Goexit(); return nil }); !errors.Is(err, errGoexit) {
 		t.Errorf("Do(Goexit) = %v, want %v", err, errGoexit)

@@ -10,14 +10,12 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/mascri/mascri/netplug/netns"
+	"github.com/mascri/mascri/netplug/netns/netnstest"
 )
 
 // A lab is a host with a bridge and one pod on it, and a machine outside. The
@@ -30,11 +28,8 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatalf("a network namespace needs CAP_SYS_ADMIN (try unshare -Urnm): %v", err)
-	}
-	l := &lab{T: t, pod: namespace(t), outside: namespace(t)}
+	netnstest.Enter(t)
+	l := &lab{T: t, pod: netnstest.New(t), outside: netnstest.New(t)}
 	l.run(`ip link set lo up; sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
 		ip link add br0 type bridge; ip link set br0 up; ip addr add 10.1.0.1/16 dev br0; ip addr add fd00::1/64 dev br0 nodad
 		ip link add veth0 type veth peer name eth0 netns ` + l.pod + `; ip link set veth0 master br0 up; bridge link set dev veth0 hairpin on
@@ -43,34 +38,6 @@ func newLab(t *testing.T) *lab {
 		ip route add default via 10.1.0.1; ip route add default via fd00::1`)
 	l.in(l.outside, `ip link set lo up; ip addr add 192.0.2.2/24 dev eth0; ip addr add 2001:db8::2/64 dev eth0 nodad; ip addr add 192.0.2.3/24 dev eth0; ip link set eth0 up`)
 	return l
-}
-
-// namespace makes one that lives as long as the test.
-func namespace(t *testing.T) string {
-	t.Helper()
-	made := make(chan *os.File)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			made <- nil
-			return
-		}
-		file, err := os.Open("/proc/thread-self/ns/net")
-		if err != nil {
-			file = nil
-		}
-		made <- file
-	}()
-	file := <-made
-	if file == nil {
-		t.Fatal("make a network namespace")
-	}
-	t.Cleanup(func() {
-		if err := file.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), file.Fd())
 }
 
 func (l *lab) run(script string) string {

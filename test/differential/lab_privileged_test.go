@@ -7,16 +7,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mascri/mascri/netplug/netns/netnstest"
 )
 
 // A lab is a node of its own for one run: a network namespace that dies with
@@ -44,14 +44,10 @@ const (
 func newLab(t *testing.T, impl implementation) *lab {
 	t.Helper()
 	skipShort(t)
-	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatalf("unshare the network namespace (needs root or `unshare -Urnm`): %v", err)
-	}
+	node := netnstest.Enter(t)
 	isolateFiles(t)
-	l := &lab{T: t, implementation: impl, data: t.TempDir(),
-		node: fmt.Sprintf("/proc/%d/task/%d/ns/net", os.Getpid(), unix.Gettid())}
-	l.outside = l.namespace()
+	l := &lab{T: t, implementation: impl, data: t.TempDir(), node: node}
+	l.outside = netnstest.New(l)
 	l.sh(`ip -batch - <<.
 link set lo up
 link add uplink address 02:00:00:00:00:01 type veth peer name eth0 address 02:00:00:00:00:09 netns ` + l.outside + `
@@ -100,31 +96,10 @@ func isolateFiles(t *testing.T) {
 	}
 }
 
-// namespace makes a network namespace that lives as long as the test.
-func (l *lab) namespace() string {
-	l.Helper()
-	opened := make(chan *os.File)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread stays in the new namespace
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			opened <- nil
-			return
-		}
-		f, _ := os.Open("/proc/thread-self/ns/net")
-		opened <- f
-	}()
-	f := <-opened
-	if f == nil {
-		l.Fatal("make a network namespace")
-	}
-	l.Cleanup(func() { f.Close() })
-	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), f.Fd())
-}
-
 // pod makes a namespace with lo up, as runtimes do before they attach it.
 func (l *lab) pod() string {
 	l.Helper()
-	path := l.namespace()
+	path := netnstest.New(l)
 	l.sh("nsenter --net=" + path + " ip link set lo up")
 	l.pods = append(l.pods, path)
 	return path

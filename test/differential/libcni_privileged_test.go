@@ -11,6 +11,8 @@ import (
 	"github.com/containernetworking/cni/pkg/invoke"
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
+
+	"github.com/mascri/mascri/netplug/netns/netnstest"
 )
 
 // A network drives plugins as container runtimes do: through libcni, with a
@@ -213,7 +215,7 @@ func TestStockNetworks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, ours)
-			one, two := l.namespace(), l.pod()
+			one, two := netnstest.New(l), l.pod()
 			lo := l.network(stockLoopback, nil)
 			lo.add("pod-one", one)
 			lo.check("pod-one", one)

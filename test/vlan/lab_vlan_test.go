@@ -6,22 +6,19 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/mascri/mascri/netplug"
 	"github.com/mascri/mascri/netplug/netns"
+	"github.com/mascri/mascri/netplug/netns/netnstest"
 )
 
 // bridge is the network's bridge, and leg the node's interface in VLAN 100.
@@ -34,47 +31,15 @@ const (
 // test's thread, and a directory for the leases.
 type lab struct {
 	*testing.T
-	data  string
-	files []*os.File // of the pods' namespaces
+	data string
 }
 
 // newLab moves the calling goroutine's thread, which is never unlocked, into a
 // new network namespace. The netlink library's functions work in there.
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	runtime.LockOSThread()
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		t.Fatalf("unshare the network namespace: %v", err)
-	}
-	l := &lab{T: t, data: t.TempDir()}
-	t.Cleanup(func() {
-		for _, f := range l.files {
-			f.Close()
-		}
-	})
-	return l
-}
-
-// pod makes a namespace that lives as long as the test and gives its path.
-func (l *lab) pod() string {
-	l.Helper()
-	type result struct {
-		file *os.File
-		err  error
-	}
-	opened := make(chan result)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread stays in the new namespace
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		file, err2 := os.Open("/proc/thread-self/ns/net")
-		opened <- result{file, errors.Join(err, err2)}
-	}()
-	made := <-opened
-	if made.err != nil {
-		l.Fatalf("make a pod's namespace: %v", made.err)
-	}
-	l.files = append(l.files, made.file)
-	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), made.file.Fd())
+	netnstest.Enter(t)
+	return &lab{T: t, data: t.TempDir()}
 }
 
 // config completes a network configuration given as its differing keys.
@@ -113,7 +78,7 @@ type attached struct {
 // add makes a pod and gives it an interface.
 func (l *lab) add(id, config string) attached {
 	l.Helper()
-	c := call{"ADD", id, l.pod(), config}
+	c := call{"ADD", id, netnstest.New(l), config}
 	stdout, err := l.run(c)
 	if err != nil {
 		l.Fatal(err)

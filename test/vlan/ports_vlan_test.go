@@ -11,6 +11,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
+
+	"github.com/mascri/mascri/netplug/netns/netnstest"
 )
 
 // vlans is what `bridge vlan show dev LINK` lists, on one line.
@@ -114,7 +116,7 @@ func filters(l *lab) bool {
 func TestNoAddressNoBridge(t *testing.T) {
 	l := newLab(t)
 	full := strings.Replace(l.addressed(`"vlan":100`), `"subnet"`, `"rangeStart":"10.88.0.1","rangeEnd":"10.88.0.1","subnet"`, 1)
-	if _, err := l.run(call{"ADD", "pod", l.pod(), full}); err == nil || !strings.Contains(err.Error(), "no IP addresses available") {
+	if _, err := l.run(call{"ADD", "pod", netnstest.New(l), full}); err == nil || !strings.Contains(err.Error(), "no IP addresses available") {
 		t.Fatalf("ADD where the gateway has the only address: %v", err)
 	}
 	links, err := netlink.LinkList()
