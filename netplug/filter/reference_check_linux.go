@@ -199,9 +199,9 @@ func hasMasquerade(r rule) bool {
 // immediate is a verdict, or data for a register.
 func immediate(f Family, data []byte) (expr.Any, error) {
 	value := &expr.Immediate{}
-	if err := expr.Unmarshal(byte(families[f]), data, value); err != nil || value.Register != unix.NFT_REG_VERDICT {
+	if err := unmarshal(f, data, value); err != nil || value.Register != unix.NFT_REG_VERDICT {
 		return value, err
 	}
 	verdict := &expr.Verdict{}
-	return verdict, expr.Unmarshal(byte(families[f]), data, verdict)
+	return verdict, unmarshal(f, data, verdict)
 }

@@ -101,7 +101,19 @@ func decodeExpr(f Family, ad *netlink.AttributeDecoder) (decoded expr.Any, err e
 	default:
 		return nil, nil
 	}
-	return decoded, expr.Unmarshal(byte(families[f]), data, decoded)
+	return decoded, unmarshal(f, data, decoded)
+}
+
+// unmarshal is the library's, which reaches into attributes without a look at
+// their length (expr/verdict.go): what it panics at is no expression of a
+// kernel's.
+func unmarshal(f Family, data []byte, into expr.Any) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = fmt.Errorf("malformed %T: %v", into, reason)
+		}
+	}()
+	return expr.Unmarshal(byte(families[f]), data, into)
 }
 
 // same tells whether the rule does what the expressions say. Counters count and
