@@ -59,16 +59,19 @@ func (l *lab) in(path, script string) {
 // verb runs the plugin as a runtime does and returns its exit code and stdout.
 func (l *lab) verb(command, id, config string) (code int, stdout string) {
 	l.Helper()
-	env := []string{"CNI_COMMAND=" + command, "CNI_CONTAINERID=" + id, "CNI_NETNS=" + l.pod, "CNI_IFNAME=eth0", "CNI_PATH=/"}
-	if command == "GC" || command == "STATUS" {
-		env = []string{"CNI_COMMAND=" + command, "CNI_PATH=/"}
-	}
 	var out, errs bytes.Buffer
-	code = Plugin().Run(context.Background(), env, strings.NewReader(config), &out, &errs)
+	code = Plugin().Run(context.Background(), l.environment(command, id), strings.NewReader(config), &out, &errs)
 	if errs.Len() > 0 {
 		l.Logf("%s: %s", command, errs.String())
 	}
 	return code, out.String()
+}
+
+func (l *lab) environment(command, id string) []string {
+	if command == "GC" || command == "STATUS" {
+		return []string{"CNI_COMMAND=" + command, "CNI_PATH=/"}
+	}
+	return []string{"CNI_COMMAND=" + command, "CNI_CONTAINERID=" + id, "CNI_NETNS=" + l.pod, "CNI_IFNAME=eth0", "CNI_PATH=/"}
 }
 
 // ok runs a verb that has to succeed.
