@@ -165,6 +165,10 @@ func (c *containers) handle(ctx context.Context, event docker.Event) {
 		return
 	}
 	switch {
+	case event.Action == docker.ActionCreate && event.Labels[labelKind] == kindSandbox:
+		if err := c.removeLate(ctx, event.ID, event.Labels["name"]); err != nil && ctx.Err() == nil {
+			c.log.Error("a sandbox that came too late stays", "sandbox", event.ID, "error", err)
+		}
 	case event.Action == docker.ActionRemove:
 		c.removed(ctx, event)
 	case event.Action == docker.ActionDie && event.Labels[labelKind] == kindContainer:

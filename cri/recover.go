@@ -117,3 +117,22 @@ func (s *Server) removeHalfMade(ctx context.Context, sandbox sandbox) error {
 	}
 	return ignoreNotFound(s.remove(ctx, sandbox.id))
 }
+
+// removeLate removes a sandbox that the engine made for a call that is over: this
+// process gave up waiting for it, or its last run was ended meanwhile. Nobody
+// would start it. The name of one that a call is making is taken.
+func (s *Server) removeLate(ctx context.Context, id, name string) error {
+	release, err := s.names.reserve(name)
+	if err != nil {
+		return nil
+	}
+	defer release()
+	sandbox, err := s.find(ctx, id)
+	if errors.Is(err, errNotFound) || err == nil && sandbox.state != docker.Created {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.removeHalfMade(ctx, sandbox)
+}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/mascri/mascri/cri/docker"
 	"github.com/mascri/mascri/cri/podnet"
@@ -87,5 +88,33 @@ func TestRecoverGoesOn(t *testing.T) {
 	}
 	if err := errors.Join(b.server.Recover(t.Context()), b.left()); err != nil {
 		t.Error(err)
+	}
+}
+
+// What the engine makes for a call that is over goes, whenever that is; what a
+// call is making, or has made, stays.
+func TestSandboxThatComesLate(t *testing.T) {
+	b, engine := newContainerBench(t)
+	running, late := b.mustRun(goodPod("running")), b.halfMade("late")
+	name := pod{config: goodPod("late")}.containerName()
+	release, err := b.server.names.reserve(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(b.server.removeLate(t.Context(), late, name), b.server.removeLate(t.Context(), running, "another"))
+	if containers, _ := b.engine.Engine.List(t.Context(), nil); err != nil || len(containers) != 2 {
+		t.Errorf("%v are left, error %v, want both", containers, err)
+	}
+	release()
+	engine.events <- docker.Event{
+		Action: docker.ActionCreate, ID: late, Time: time.Now(), Labels: map[string]string{labelKind: kindSandbox, "name": name},
+	}
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := b.engine.Engine.Inspect(t.Context(), late); errors.Is(err, docker.ErrNotFound) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("it is still there 5 s after the engine has told of it")
+		}
 	}
 }
