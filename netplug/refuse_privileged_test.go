@@ -85,7 +85,7 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 		{name: "host port out of range", keys: `"runtimeConfig":{"portMappings":[{"hostPort":70000,"containerPort":80,"protocol":"tcp"}]},` + range24, code: spec.InvalidConfig, culprit: "70000"},
 		{name: "VLAN out of range", keys: `"vlan":4095,` + range24, code: spec.InvalidConfig, culprit: "invalid VLAN ID 4095"},
 		{name: "hairpin and promiscuous", keys: `"hairpinMode":true,"promiscMode":true,` + range24, code: spec.InvalidConfig, culprit: "hairpin"},
-		{name: "VLANs on a kernel without", keys: `"vlan":5,` + range24, code: spec.UnsupportedField, culprit: "operation not supported",
+		{name: "VLANs on a kernel without", keys: `"vlan":5,"vlanTrunk":[{"id":9},{"minID":11,"maxID":12}],` + range24, code: spec.UnsupportedField, culprit: "vlan 5, vlanTrunk 9,11-12: ",
 			unless: "ip link add probe type bridge vlan_filtering 1"},
 
 		{name: "another address on the bridge", prepare: "ip link add br-lab type bridge; ip addr add 10.99.0.1/24 dev br-lab", keys: `"isGateway":true,` + range24, code: spec.Kernel, culprit: "already has an IP address different from", node: true},

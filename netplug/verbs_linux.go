@@ -126,7 +126,10 @@ func (k *kernel) refuseBridge(ctx context.Context, cfg Config) error {
 	} else if _, err = k.bridge(cfg.Bridge); isNotFound(err) {
 		err = nil
 	}
-	if err != nil {
+	switch {
+	case spec.CodeOf(err) == spec.UnsupportedField: // section 5, "Error": with its key and value
+		return spec.Errorf(spec.UnsupportedField, "%s: %w", cfg.VLANs, err)
+	case err != nil:
 		return spec.Errorf(kernelCode(err), "%w", err)
 	}
 	return nil

@@ -24,6 +24,18 @@ func (s PortVLANs) String() string {
 	return strings.Join(lines, "\n")
 }
 
+// String is the configuration's keys with their values.
+func (v VLANs) String() string {
+	var keys []string
+	if v.Access != 0 {
+		keys = append(keys, fmt.Sprintf("vlan %d", v.Access))
+	}
+	if v.Trunk != "" {
+		keys = append(keys, "vlanTrunk "+v.Trunk)
+	}
+	return strings.Join(keys, ", ")
+}
+
 // native is the VLAN of untagged frames: a trunk alone leaves them in VLAN 1.
 func (v VLANs) native() int {
 	if v.Access != 0 {
