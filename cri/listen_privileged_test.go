@@ -16,7 +16,7 @@ func TestListenRefusesAnothersDirectory(t *testing.T) {
 	dir := t.TempDir()
 	const nobody = 65534
 	if err := os.Chown(dir, nobody, nobody); errors.Is(err, unix.EINVAL) {
-		dir = "/" // a user namespace of one user: the real root is somebody else
+		t.Skip("a user namespace of one user has nobody to give a directory to")
 	} else if err != nil {
 		t.Fatal(err)
 	}
