@@ -90,17 +90,25 @@ func (e *Engine) createExec(ctx context.Context, id string, command Command) (ex
 	return exec, err
 }
 
+// beginTimeout bounds the time that the engine may take to note a command that
+// it was asked to run.
+const beginTimeout = time.Second
+
 // State asks the engine about the command. The engine forgets a command some
 // minutes after its end, and all of a container's when that is removed
 // (ErrNotFound).
 func (p *Process) State(ctx context.Context) (ProcessState, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.engine.timeout)
 	defer cancel()
+	begun := time.Now().Add(beginTimeout)
 	for {
 		state, err := p.inspect(ctx)
-		// The engine says Running from the request on; what is meant here
-		// begins with a process.
-		if err != nil || !state.Running || state.PID != 0 {
+		// The engine notes that a command runs a moment after it has answered the
+		// request, and its process later still. A command that has ended has a
+		// process; one that could not be started, an exit code.
+		unnoted := state == ProcessState{} && time.Now().Before(begun)
+		starting := state.Running && state.PID == 0
+		if err != nil || !unnoted && !starting {
 			return state, err
 		}
 		select {
