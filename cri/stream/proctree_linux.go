@@ -212,6 +212,9 @@ func parseStat(line string) (procStat, error) {
 		return procStat{}, fmt.Errorf("process status %q: too few fields", line)
 	}
 	s := procStat{state: fields[0][0]}
+	if len(fields[0]) != 1 || s.state < 'A' || s.state > 'z' {
+		return procStat{}, fmt.Errorf("process status %q: %q is no state", line, fields[0])
+	}
 	var errs [4]error
 	s.pid, errs[0] = strconv.Atoi(number)
 	s.parent, errs[1] = strconv.Atoi(fields[1])
