@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode"
 )
 
 // Conditions restrict host ports to packets that match: portmap's conditionsV4
@@ -95,7 +96,8 @@ func (c condition) validate(f Family) error {
 		_, err := ParseProtocol(c.value)
 		return err
 	case "iifname":
-		if c.value == "" || len(c.value) > maxInterface || strings.ContainsAny(c.value, "+*\"\\/ \t\n") {
+		odd := func(r rune) bool { return strings.ContainsRune(`+*"\/`, r) || unicode.IsSpace(r) || unicode.IsControl(r) }
+		if c.value == "" || len(c.value) > maxInterface || strings.ContainsFunc(c.value, odd) {
 			return fmt.Errorf("interface %q: a name of 1 to %d bytes without wildcards is known", c.value, maxInterface)
 		}
 		return nil
