@@ -96,7 +96,9 @@ func (c condition) validate(f Family) error {
 		_, err := ParseProtocol(c.value)
 		return err
 	case "iifname":
-		odd := func(r rune) bool { return strings.ContainsRune(`+*"\/`, r) || unicode.IsSpace(r) || unicode.IsControl(r) }
+		odd := func(r rune) bool {
+			return strings.ContainsRune(`+*"\/`, r) || unicode.IsSpace(r) || unicode.IsControl(r)
+		}
 		if c.value == "" || len(c.value) > maxInterface || strings.ContainsFunc(c.value, odd) {
 			return fmt.Errorf("interface %q: a name of 1 to %d bytes without wildcards is known", c.value, maxInterface)
 		}
