@@ -21,18 +21,22 @@ func notify(state string) error {
 	if address == "" {
 		return nil
 	}
+	if err := send(address, state); err != nil {
+		return fmt.Errorf("tell the service manager %s: %w", state, err)
+	}
+	return nil
+}
+
+func send(address, state string) error {
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: address, Net: "unixgram"})
 	if err != nil {
-		return fmt.Errorf("tell the service manager %s: %w", state, err)
+		return err
 	}
 	err = conn.SetWriteDeadline(time.Now().Add(notifyTimeout)) // a full queue makes it wait
 	if err == nil {
 		_, err = conn.Write([]byte(state))
 	}
-	if err = errors.Join(err, conn.Close()); err != nil {
-		return fmt.Errorf("tell the service manager %s: %w", state, err)
-	}
-	return nil
+	return errors.Join(err, conn.Close())
 }
 
 // watchdogInterval is how often the service manager wants to hear that the

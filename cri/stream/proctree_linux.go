@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"unicode"
 )
 
 // maxRounds bounds the search for processes that are being started while it
@@ -212,7 +213,7 @@ func parseStat(line string) (procStat, error) {
 		return procStat{}, fmt.Errorf("process status %q: too few fields", line)
 	}
 	s := procStat{state: fields[0][0]}
-	if len(fields[0]) != 1 || s.state < 'A' || s.state > 'z' {
+	if len(fields[0]) != 1 || !unicode.IsLetter(rune(s.state)) {
 		return procStat{}, fmt.Errorf("process status %q: %q is no state", line, fields[0])
 	}
 	var errs [4]error
