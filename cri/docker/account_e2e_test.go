@@ -5,8 +5,6 @@ package docker
 import (
 	"reflect"
 	"testing"
-
-	"github.com/mascri/mascri/cri/docker/pause"
 )
 
 // A user is looked up as the engine would, in the image's own files; also where
@@ -17,7 +15,11 @@ func TestE2ELookupUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bare, err := e.InspectImage(t.Context(), pause.Tag)
+	empty, err := e.EnsurePause(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare, err := e.InspectImage(t.Context(), empty)
 	if err != nil {
 		t.Fatal(err)
 	}
