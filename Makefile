@@ -15,7 +15,9 @@ STATICCHECK  ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # is linked dynamically: a runtime may start them where there is no libc.
 export CGO_ENABLED ?= 0
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-BUILD   := $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+LDFLAGS := -s -w -X main.version=$(VERSION)
+BUILD   := $(GO) build -trimpath -buildvcs=false -ldflags
+BIN     ?= bin
 
 PLACES = --destdir '$(DESTDIR)' --prefix '$(PREFIX)' --cni-bin-dir '$(CNI_BIN_DIR)' --cni-conf-dir '$(CNI_CONF_DIR)'
 
@@ -26,9 +28,15 @@ TEST = $(GO) test -count=1 -timeout 20m $(TESTFLAGS)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
+# netplug is told which program ipam is: that one it need not start (spec/linked.go).
+.PHONY: plugins
+plugins:
+	$(BUILD) '$(LDFLAGS)' -o $(BIN)/ ./cmd/ipam ./cmd/loopback ./cmd/portmap
+	id=$$($(GO) tool buildid $(BIN)/ipam) && $(BUILD) "$(LDFLAGS) -X main.ipamBuildID=$$id" -o $(BIN)/ ./cmd/netplug
+
 .PHONY: build
-build: ## build the daemon and the plugins into bin/
-	$(BUILD) -o bin/ ./cmd/...
+build: plugins ## build the daemon and the plugins into bin/
+	$(BUILD) '$(LDFLAGS)' -o $(BIN)/ ./cmd/mascri
 
 .PHONY: demo
 demo: build ## two pods, step by step, on this machine (root)
@@ -119,7 +127,7 @@ uninstall: build ## take back what install installed
 # The image is for the engine's machine, which need not be like this one.
 .PHONY: image
 image: ## build the daemon's container image, from nothing but its programs
-	GOOS=linux GOARCH=$$($(DOCKER) version --format '{{.Server.Arch}}') $(BUILD) -o bin/image/ ./cmd/...
+	GOOS=linux GOARCH=$$($(DOCKER) version --format '{{.Server.Arch}}') $(MAKE) --no-print-directory build BIN=bin/image
 	$(DOCKER) build --quiet --tag mascri .
 
 # What the container shares with the engine's machine: the engine's socket; its

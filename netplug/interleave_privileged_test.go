@@ -70,8 +70,10 @@ func (n *randomNode) config(p placement, keys string) string {
 // that part of the usual time.
 func (n *randomNode) exec(command string, p placement, keys string, kill float64) (a answer, killed bool, err error) {
 	c := call{command: command, id: p.id, netns: p.netns, ifname: p.attachment().IfName}
+	node := *n.lab
+	node.linked = rand.IntN(2) == 0 // either way of asking the IPAM plugin, on one store
 	cmd := exec.Command(filepath.Join(n.bin, "netplug"))
-	cmd.Env, cmd.Stdin = n.environment(c), strings.NewReader(n.config(p, keys))
+	cmd.Env, cmd.Stdin = node.environment(c), strings.NewReader(n.config(p, keys))
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := netns.Do(n.namespace, cmd.Start); err != nil {

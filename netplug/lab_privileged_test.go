@@ -32,10 +32,26 @@ func TestMain(m *testing.M) {
 		spec.Main(ipam.Plugin())
 	case "netplug":
 		runtime.LockOSThread()
-		spec.Main(Plugin())
+		plugin := Plugin()
+		plugin.Linked = &spec.Linked{Plugin: ipam.Plugin(), BuildID: os.Getenv(linkedEnv)}
+		spec.Main(plugin)
 	}
 	os.Exit(m.Run())
 }
+
+// linkedEnv has the build ID of the program that netplug, as a process, calls the
+// IPAM plugin of instead of executing it.
+const linkedEnv = "NETPLUG_LINKED"
+
+// ownBuildID is that of the test binary, which is every plugin's program here.
+var ownBuildID = sync.OnceValues(func() (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	id, err := exec.Command("go", "tool", "buildid", self).Output()
+	return strings.TrimSpace(string(id)), err
+})
 
 // lab is a node of its own for one test: a network namespace that dies with the
 // test's thread, and directories that the plugins may use.
@@ -43,6 +59,7 @@ type lab struct {
 	*testing.T
 	bin, data string
 	trace     bool
+	linked    bool // netplug, as a process, has the IPAM plugin on board
 }
 
 // newLab moves the calling goroutine's thread into a new network namespace. The
@@ -124,8 +141,16 @@ func (l *lab) environment(c call) []string {
 	if c.ifname == "" {
 		c.ifname = "eth0"
 	}
-	return []string{"CNI_COMMAND=" + c.command, "CNI_CONTAINERID=" + c.id, "CNI_NETNS=" + c.netns,
+	env := []string{"CNI_COMMAND=" + c.command, "CNI_CONTAINERID=" + c.id, "CNI_NETNS=" + c.netns,
 		"CNI_IFNAME=" + c.ifname, "CNI_PATH=" + l.bin, "CNI_ARGS=" + c.args}
+	if !l.linked {
+		return env
+	}
+	id, err := ownBuildID()
+	if err != nil {
+		l.Fatalf("the test binary's build ID: %v", err)
+	}
+	return append(env, linkedEnv+"="+id)
 }
 
 func (l *lab) run(c call) answer {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,20 +43,36 @@ func (l *lab) straced(c call, options ...string) (log, out string, err error) {
 	return l.sh("cat " + file), stdout.String(), err
 }
 
-// TestOnlyTheIPAMPluginIsStarted counts execve: the plugin's own and, for each
-// ADD and DEL, the delegate's.
-func TestOnlyTheIPAMPluginIsStarted(t *testing.T) {
+// TestNoOtherProgramIsStarted counts execve: the plugin's own and, where the IPAM
+// plugin is not on board, for each ADD and DEL the delegate's.
+func TestNoOtherProgramIsStarted(t *testing.T) {
+	eachWay(t, startedPrograms)
+}
+
+func startedPrograms(t *testing.T, linked bool) {
+	want := []string{"/netplug", "/ipam"}
+	if linked {
+		want = want[:1]
+	}
 	l := newLab(t)
+	l.linked = linked
 	config := l.config(`"isDefaultGateway":true,"ipMasq":true,"macspoofchk":true,
 		"runtimeConfig":{"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]},` + dual)
 	pod := l.pod()
 	for _, command := range []string{"ADD", "DEL"} {
 		log, _ := l.strace(call{command: command, id: "a", netns: pod, config: config}, "-e", "trace=execve,execveat")
-		if n := strings.Count(log, "= 0"); n != 2 || !strings.Contains(log, "/ipam\"") {
-			t.Errorf("%s started %d programs, expected netplug and ipam:\n%s", command, n, log)
+		var started []string
+		for _, m := range executed.FindAllStringSubmatch(log, -1) {
+			started = append(started, m[1])
+		}
+		if !slices.Equal(started, want) {
+			t.Errorf("%s started %q, expected %q:\n%s", command, started, want, log)
 		}
 	}
 }
+
+// executed is a program that strace's log says was started.
+var executed = regexp.MustCompile(`execve\(".*(/[^/"]+)",.*= 0`)
 
 // TestTrafficDoesNotGrow compares what an ADD and a DEL say to the kernel and
 // hear from it, in bytes, on a node without host ports and on one where another
@@ -111,11 +128,22 @@ func TestKilledAnywhere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("strace of the race detector's own system calls takes minutes; the code runs in other tests, too")
 	}
+	eachWay(t, killedAnywhere)
+}
+
+// eachWay runs a test with the IPAM plugin on board and as a program of its own.
+func eachWay(t *testing.T, test func(t *testing.T, linked bool)) {
+	t.Run("linked", func(t *testing.T) { test(t, true) })
+	t.Run("executed", func(t *testing.T) { test(t, false) })
+}
+
+func killedAnywhere(t *testing.T, linked bool) {
 	const maxCalls = 80
 	for _, syscallName := range []string{"sendto", "sendmsg", "linkat", "renameat", "unlinkat", "mkdirat", "write"} {
 		for _, command := range []string{"first ADD", "ADD", "DEL", "GC"} {
 			t.Run(command+" at "+syscallName, func(t *testing.T) {
 				l := newLab(t)
+				l.linked = linked
 				config := l.config(`"isDefaultGateway":true,"ipMasq":true,"macspoofchk":true,
 					"runtimeConfig":{"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]},` + dual)
 				kills := 0
@@ -177,10 +205,15 @@ func TestFailedAnywhere(t *testing.T) {
 	if testing.Short() {
 		t.Skip("strace of the race detector's own system calls takes minutes; the code runs in other tests, too")
 	}
+	eachWay(t, failedAnywhere)
+}
+
+func failedAnywhere(t *testing.T, linked bool) {
 	const maxCalls = 80
 	for _, fault := range []string{"sendto:error=ENOMEM", "sendmsg:error=ENOMEM", "recvfrom:error=ENOBUFS", "linkat:error=ENOSPC"} {
 		t.Run(fault, func(t *testing.T) {
 			l := newLab(t)
+			l.linked = linked
 			config := l.config(`"isDefaultGateway":true,"ipMasq":true,"macspoofchk":true,
 				"runtimeConfig":{"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]},` + dual)
 			failed := 0

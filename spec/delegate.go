@@ -31,7 +31,8 @@ const (
 )
 
 // Delegate executes another plugin, found in CNI_PATH, with this request's
-// whole configuration and environment and the given command (section 4). The
+// whole configuration and environment and the given command (section 4), or
+// calls it where the program found is linked to this one (Plugin.Linked). The
 // result is nil for every command but ADD. An ADD that fails is followed by
 // the delegate's DEL, as section 4 asks, unless it failed because the attachment
 // has an address. The plugin's stderr is passed on.
@@ -103,6 +104,9 @@ func (r *Request) delegatedResult(out []byte) (*current.Result, error) {
 
 // execute runs the delegate once, or again while its binary is being replaced.
 func (r *Request) execute(ctx context.Context, path, command string) ([]byte, error) {
+	if r.linked.is(path) {
+		return r.linked.call(ctx, r, path, command)
+	}
 	for try := 1; ; try++ {
 		out, err := r.start(ctx, path, command)
 		if !errors.Is(err, syscall.ETXTBSY) || try == busyRetries {
@@ -174,7 +178,7 @@ func (r *Request) environment(command string) []string {
 }
 
 // pluginError reads the error object that a failed plugin should have printed.
-func pluginError(path string, stdout []byte, exit *exec.ExitError) error {
+func pluginError(path string, stdout []byte, exit error) error {
 	var e types.Error
 	if len(bytes.TrimSpace(stdout)) == 0 {
 		return fmt.Errorf("plugin %s ended without an error object: %w", path, exit)

@@ -23,6 +23,7 @@ type Plugin struct {
 	Name     string   // the actor in traces: "netplug"
 	About    string   // one line, for a person who starts the plugin by hand
 	Versions []string // supported cniVersions; nil means AllVersions
+	Linked   *Linked  // a plugin that it delegates to and has on board
 
 	// Add attaches the container. What it leaves in the kernel or on disk
 	// when it returns an error is a leak.
@@ -48,7 +49,7 @@ func Main(p Plugin) {
 // and returns the exit code: 0, or 1 with an error object on stdout. A verb may
 // write to stderr from several goroutines.
 func (p Plugin) Run(ctx context.Context, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	r := &Request{env: env, stderr: stderr}
+	r := &Request{env: env, stderr: stderr, linked: p.Linked}
 	if r.lookup(TraceEnv) == "1" {
 		ctx = WithTrace(ctx, traceTo(stderr))
 	}

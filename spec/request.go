@@ -36,6 +36,7 @@ type Request struct {
 	envelope envelope
 	env      []string
 	stderr   io.Writer
+	linked   *Linked
 }
 
 // Attachment is one interface of one container in one network.

@@ -63,7 +63,7 @@ func TestChaptersWork(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // in the test's own directory
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "bin")+"/", "./cmd/netplug", "./cmd/ipam")
+	build := exec.CommandContext(t.Context(), "make", "plugins", "BIN="+filepath.Join(dir, "bin"))
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the plugins: %v\n%s", err, out)

@@ -4,8 +4,17 @@
 package main
 
 import (
+	"github.com/mascri/mascri/ipam"
 	"github.com/mascri/mascri/netplug"
 	"github.com/mascri/mascri/spec"
 )
 
-func main() { spec.Main(netplug.Plugin()) }
+// ipamBuildID is that of the program ipam which was built just before this one
+// ("make build").
+var ipamBuildID string
+
+func main() {
+	plugin := netplug.Plugin()
+	plugin.Linked = &spec.Linked{Plugin: ipam.Plugin(), BuildID: ipamBuildID}
+	spec.Main(plugin)
+}

@@ -77,9 +77,7 @@ func TestOurPlugins(t *testing.T) {
 		t.Skip("plugins are processes of their own, which no race detector of this one sees")
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"netplug", "ipam", "portmap", "loopback"} {
-		build(t, exec.Command("go", "build", "-o", dir, "github.com/mascri/mascri/cmd/"+name))
-	}
+	build(t, exec.Command("make", "-C", "../..", "plugins", "BIN="+dir))
 	Test(t, Target{BinDir: dir, Conf: "testdata/ours.conflist", Require: May})
 	Test(t, Target{BinDir: dir, Conf: "testdata/reference-loopback.conf", Require: May})
 }

@@ -140,7 +140,7 @@ func programs(t *testing.T) (ours, reference, bare string) {
 	if reference, err = differential.InstallReference(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	build(t, ours, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", ours+"/", "github.com/mascri/mascri/cmd/netplug", "github.com/mascri/mascri/cmd/ipam", "github.com/mascri/mascri/cmd/portmap", "github.com/mascri/mascri/cmd/loopback")
+	build(t, ours, "make", "-C", "../..", "plugins", "BIN="+ours)
 	bare = filepath.Join(cache, "mascri", "bench", "bare")
 	build(t, filepath.Dir(bare), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", bare, "./testdata/bare")
 	return ours, reference, bare

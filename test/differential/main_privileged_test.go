@@ -83,13 +83,13 @@ func linkOthers(reference string) error {
 
 // buildOurs builds our plugins under the reference's names.
 func buildOurs(ctx context.Context, dir string) error {
-	for command, name := range ourCommands {
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", filepath.Join(dir, name), "./cmd/"+command)
-		cmd.Dir = filepath.Join("..", "..")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", command, err, strings.TrimSpace(string(out)))
-		}
+	cmd := exec.CommandContext(ctx, "make", "-C", "../..", "plugins", "BIN="+dir)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build our plugins: %w\n%s", err, strings.TrimSpace(string(out)))
 	}
-	return nil
+	var errs []error
+	for command, name := range ourCommands {
+		errs = append(errs, os.Rename(filepath.Join(dir, command), filepath.Join(dir, name)))
+	}
+	return errors.Join(errs...)
 }
