@@ -112,6 +112,12 @@ func (c *containers) watch(ctx context.Context) {
 			<-ended // ctx's own error
 			return
 		}
+		switch event.Action {
+		case docker.ActionLost:
+			tick.Stop() // nothing that is asked for now would be kept current
+		case docker.ActionResync:
+			tick.Reset(resyncInterval)
+		}
 		c.note(ctx, event)
 		select {
 		case queue <- event:
@@ -124,9 +130,13 @@ func (c *containers) watch(ctx context.Context) {
 func (c *containers) note(ctx context.Context, event docker.Event) {
 	switch {
 	case event.Action == docker.ActionLost:
+		c.images.distrust()
 		c.engine.distrust()
 	case event.Action == docker.ActionResync:
+		c.images.trust()
 		c.reload(ctx)
+	case event.Action == docker.ActionImage:
+		c.images.drop()
 	case event.Labels[labelKind] != "":
 		c.engine.happened(ctx, event)
 	}

@@ -171,15 +171,18 @@ func (e *fakeWorkload) Events(ctx context.Context, _ time.Time) (<-chan docker.E
 	return out, ended
 }
 
+// Images lists without the user, as an engine does.
 func (e *fakeWorkload) Images(context.Context) ([]docker.Image, error) {
-	return []docker.Image{e.image}, nil
+	listed := e.image
+	listed.User = ""
+	return []docker.Image{listed}, e.around("list images", func() error { return nil })
 }
 
 func (e *fakeWorkload) InspectImage(_ context.Context, ref string) (docker.Image, error) {
-	if ref != "busybox" {
+	if ref != "busybox" && ref != e.image.ID {
 		return docker.Image{}, fmt.Errorf("image %s: %w", ref, docker.ErrNotFound)
 	}
-	return e.image, nil
+	return e.image, e.around("inspect image", func() error { return nil })
 }
 
 func (e *fakeWorkload) Pull(context.Context, string, docker.Auth) (string, error) {

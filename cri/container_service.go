@@ -47,6 +47,7 @@ type ContainersConfig struct {
 type containers struct {
 	*Server
 	engine *memory
+	images *imageMemory     // beneath engine
 	logs   *logs.Follower   // nil where the engine's files are on another machine
 	stats  *stats.Collector // nil where its control groups are
 	stream *stream.Server
@@ -67,7 +68,8 @@ type containers struct {
 // images too. Call it before Recover; end what it started with the function it
 // returns, after Serve.
 func (s *Server) EnableContainers(engine Workload, config ContainersConfig) (end func() error, err error) {
-	c := &containers{Server: s, engine: newMemory(engine, !s.config.RemoteEngine)}
+	c := &containers{Server: s, images: newImageMemory(engine)}
+	c.engine = newMemory(c.images, !s.config.RemoteEngine)
 	c.background, c.stop = context.WithCancel(context.Background())
 	if !s.config.RemoteEngine {
 		if c.logs, err = logs.New(filepath.Join(config.StateDir, "logs"), s.log); err != nil {

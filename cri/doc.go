@@ -31,7 +31,7 @@
 //	container_status.go, container_list.go, container_log.go,
 //	container_stream.go, container_stats.go, container_events.go, and
 //	container_memory.go, by which lists and states cost the engine nothing
-//	image_service.go     images
+//	image_service.go     images, and image_memory.go as for containers
 //	network_docker.go    the network mode that uses Docker's own networks
 //	dryrun/              the mode that performs nothing and prints
 //

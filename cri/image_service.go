@@ -174,7 +174,7 @@ func criImage(image docker.Image) *runtimeapi.Image {
 		RepoDigests: image.Digests,
 		Size:        uint64(max(0, image.Size)),
 		Spec:        &runtimeapi.ImageSpec{Image: image.ID, ImageRef: image.ID, Annotations: image.Labels},
-		Pinned:      slices.Contains(image.Tags, "docker.io/"+pause.Tag),
+		Pinned:      isPause(image),
 	}
 	user, _, _ := strings.Cut(image.User, ":")
 	if uid, err := strconv.ParseInt(user, 10, 64); err == nil {
@@ -184,6 +184,8 @@ func criImage(image docker.Image) *runtimeapi.Image {
 	}
 	return answer
 }
+
+func isPause(image docker.Image) bool { return slices.Contains(image.Tags, "docker.io/"+pause.Tag) }
 
 // maxReference bounds an image reference: the distribution specification allows
 // 255 bytes for a name, 128 for a tag and some more for host and digest.

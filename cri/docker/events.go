@@ -26,7 +26,8 @@ const (
 	ActionUpdate Action = "update"
 	ActionRename Action = "rename"
 
-	// ActionImage: an image was pulled, loaded, tagged or removed.
+	// ActionImage: an image was pulled, loaded, imported, committed, tagged or
+	// removed. That one was built without a tag, Docker tells from 27 on.
 	ActionImage Action = "image"
 	// ActionResync: the stream is up, for the first time or again; what
 	// happened before may have been missed, so list anew.
@@ -160,6 +161,9 @@ func eventFrom(m events.Message) (event Event, known bool) {
 	case ActionDie:
 		// Absent or odd means an engine that does not say; inspect does.
 		event.ExitCode, _ = strconv.Atoi(m.Actor.Attributes["exitCode"])
+		return event, true
+	case Action(events.ActionCommit): // to an image; where that gets no tag, nothing else tells of it
+		event.Action, event.ID = ActionImage, m.Actor.Attributes["imageID"]
 		return event, true
 	case ActionCreate, ActionStart, ActionOOM, ActionRemove, ActionPause, ActionResume, ActionUpdate, ActionRename:
 		return event, true

@@ -207,7 +207,7 @@ func TestEndpointsFrom(t *testing.T) {
 
 func TestEventFrom(t *testing.T) {
 	at := time.Unix(5, 7)
-	actor := events.Actor{ID: "x", Attributes: map[string]string{"exitCode": "137", "app": "web"}}
+	actor := events.Actor{ID: "x", Attributes: map[string]string{"exitCode": "137", "app": "web", "imageID": "x"}}
 	for _, test := range []struct {
 		kind   events.Type
 		action events.Action
@@ -219,6 +219,7 @@ func TestEventFrom(t *testing.T) {
 		{"container", "exec_start: sh", "", 0},
 		{"container", "health_status: healthy", "", 0},
 		{"image", "untag", ActionImage, 0},
+		{"container", "commit", ActionImage, 0},
 	} {
 		got, known := eventFrom(events.Message{Type: test.kind, Action: test.action, Actor: actor, TimeNano: at.UnixNano()})
 		if known != (test.want != "") {
