@@ -22,8 +22,9 @@ import (
 )
 
 const (
-	benchPods  = 100
-	benchLooks = 200 // of each kind
+	benchPods   = 100
+	benchImages = 50  // beside the two that the pods use
+	benchLooks  = 200 // of each kind
 	// idleWindow is how long the idle daemon is watched for its use of the CPU,
 	// traceWindow for what it starts.
 	idleWindow, traceWindow = time.Minute, 15 * time.Second
@@ -33,6 +34,7 @@ const (
 // container each, then with two.
 func TestBenchNode(t *testing.T) {
 	importImage(t)
+	importImages(t)
 	a := newTap(t)
 	n := newNode(t, tapped(a))
 	pods := make([]string, benchPods)
@@ -61,8 +63,44 @@ func TestBenchNode(t *testing.T) {
 		list := n.containerList()
 		return len(list), &runtimeapi.ListContainersResponse{Containers: list}
 	})
+	n.addImageLooks(&tb, a)
 	tb.Write(t, *page)
 	atOnce(benchPods, func(i int) { n.removeSafely(pods[i]) })
+}
+
+// addImageLooks measures what the kubelet asks of images.
+func (n *node) addImageLooks(tb *figures.Table, a *tap) {
+	images := n.images()
+	n.addLook(tb, a, "ListImages", 0.5, func() (int, proto.Message) {
+		list, err := images.ListImages(n.t.Context(), &runtimeapi.ListImagesRequest{})
+		if err != nil {
+			n.t.Fatalf("ListImages: %v", err)
+		}
+		return len(list.GetImages()), list
+	})
+	n.addLook(tb, a, "ImageStatus", 0.5, func() (int, proto.Message) {
+		found, err := images.ImageStatus(n.t.Context(), &runtimeapi.ImageStatusRequest{Image: &runtimeapi.ImageSpec{Image: testImage}})
+		if err != nil || found.GetImage() == nil {
+			n.t.Fatalf("ImageStatus: %v, %v", found, err)
+		}
+		return 1, found
+	})
+}
+
+// importImages makes images that nothing uses.
+func importImages(t *testing.T) {
+	t.Helper()
+	const one = "tar --create --files-from /dev/null | docker import --change 'LABEL org.opencontainers.image.title=app' - bench.example/team/app:%d\n"
+	var script strings.Builder
+	for i := range benchImages {
+		fmt.Fprintf(&script, one, i)
+	}
+	shell(t, "sh", "-ec", script.String())
+	t.Cleanup(func() {
+		ctx, cancel := testContext()
+		defer cancel()
+		output(t, ctx, "docker", "image", "prune", "--all", "--force")
+	})
 }
 
 // kubeletLabels is a change for podConfig: what the kubelet and a Deployment label
