@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -21,6 +22,9 @@ const (
 	// DefaultShutdownGrace is how long calls under way may take once the server
 	// has to end; what is cut off then is undone or recovered.
 	DefaultShutdownGrace = 20 * time.Second
+	// undoGrace is how long calls that were cut off may then take to undo what
+	// they did, and to kill what they ran. The rest is for the next Recover.
+	undoGrace = 5 * time.Second
 )
 
 // Listen opens the unix socket at path, for this user alone: whoever can write
@@ -94,32 +98,43 @@ func removeStale(path string) error {
 }
 
 // Serve answers calls on the listener until ctx ends. Then it takes no more,
-// ends streams, and lets the calls under way finish for Config.ShutdownGrace. It
-// closes the listener.
+// ends streams, lets the calls under way finish for Config.ShutdownGrace, and
+// waits a little for those that it cut off. It closes the listener.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := grpc.NewServer(
 		grpc.UnaryInterceptor(s.unary),
 		grpc.StreamInterceptor(s.streamUntil(ctx)),
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
+		grpc.WaitForHandlers(true),
 	)
 	s.register(server)
 	wellbeing := health.NewServer() // says SERVING as long as it is asked
 	healthpb.RegisterHealthServer(server, wellbeing)
 
-	settling, cancel := context.WithCancel(ctx)
+	var settling sync.WaitGroup
+	defer settling.Wait()
+	background, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go s.settle(settling)
-	stop := context.AfterFunc(ctx, func() {
-		hurry := time.AfterFunc(s.config.ShutdownGrace, server.Stop)
-		defer hurry.Stop()
+	settling.Go(func() { s.settle(background) })
+
+	overdue := make(chan struct{})
+	defer context.AfterFunc(ctx, func() {
+		defer time.AfterFunc(s.config.ShutdownGrace, server.Stop).Stop()
+		defer time.AfterFunc(s.config.ShutdownGrace+s.undoGrace, func() { close(overdue) }).Stop()
 		wellbeing.Shutdown()
 		server.GracefulStop()
-	})
-	defer stop()
-	err := server.Serve(listener)
-	if errors.Is(err, grpc.ErrServerStopped) && ctx.Err() != nil {
-		return nil // told to stop before it began
+	})()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		if errors.Is(err, grpc.ErrServerStopped) && ctx.Err() != nil {
+			return nil // told to stop before it began
+		}
+		return err
+	case <-overdue:
+		s.log.Warn("calls that were cut off are still being undone; what they leave is cleared up at the next start")
+		return nil
 	}
-	return err
 }

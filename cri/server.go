@@ -94,6 +94,8 @@ type Server struct {
 	decoded decoded[sandbox]
 	listed  keptList
 	now     func() time.Time
+	// undoGrace is the constant, so that a test need not wait as long.
+	undoGrace time.Duration
 
 	containers *containers // nil: sandboxes only, see EnableContainers
 }
@@ -113,10 +115,11 @@ func New(config Config, engine Engine, network Network) *Server {
 		config.ShutdownGrace = DefaultShutdownGrace
 	}
 	return &Server{
-		config:  config,
-		engine:  engine,
-		network: &countingNetwork{Network: network},
-		log:     config.Log,
-		now:     time.Now,
+		config:    config,
+		engine:    engine,
+		network:   &countingNetwork{Network: network},
+		log:       config.Log,
+		now:       time.Now,
+		undoGrace: undoGrace,
 	}
 }

@@ -87,7 +87,7 @@ func TestStopFinishesCalls(t *testing.T) {
 	}
 }
 
-// What takes too long is cut off, and nothing is left of it.
+// What takes too long is cut off, and undone before the daemon ends.
 func TestStopHasABound(t *testing.T) {
 	s := newStoppable(t)
 	s.server.config.ShutdownGrace = 50 * time.Millisecond
@@ -98,23 +98,33 @@ func TestStopHasABound(t *testing.T) {
 	if err := <-ended; status.Code(err) != codes.Unavailable {
 		t.Errorf("the call that was cut off: %v, want Unavailable", err)
 	}
+	select {
+	case err := <-s.served:
+		close(release)
+		t.Fatalf("the server ended before the call was undone: %v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	close(release)
 	if err := <-s.served; err != nil {
 		t.Error(err)
 	}
-	close(release)
-	s.eventuallyNothingLeft()
+	if err := s.left(); err != nil {
+		t.Error(err)
+	}
 }
 
-func (b *bench) eventuallyNothingLeft() {
-	b.t.Helper()
-	var err error
-	for range 100 {
-		if err = b.left(); err == nil {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
+// A call that does not even end when it is cut off is left to the next start.
+func TestStopGivesUp(t *testing.T) {
+	s := newStoppable(t)
+	s.server.config.ShutdownGrace, s.server.undoGrace = 50*time.Millisecond, 50*time.Millisecond
+	begun, release := s.holdCreate()
+	defer close(release)
+	s.runInBackground()
+	<-begun
+	s.stop()
+	if err := <-s.served; err != nil {
+		t.Error(err)
 	}
-	b.t.Error(err)
 }
 
 // Streams that would go on for ever do not keep the daemon.

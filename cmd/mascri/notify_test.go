@@ -116,7 +116,7 @@ func TestUnitLeavesTime(t *testing.T) {
 	}
 	for key, least := range map[string]time.Duration{
 		"TimeoutStartSec": recoverTimeout + 30*time.Second,
-		"TimeoutStopSec":  cri.DefaultShutdownGrace + 10*time.Second,
+		"TimeoutStopSec":  cri.DefaultShutdownGrace + 15*time.Second,
 		"WatchdogSec":     time.Minute,
 	} {
 		m := regexp.MustCompile(`(?m)^` + key + `=(\d+)(s|min)$`).FindSubmatch(unit)
