@@ -2,7 +2,6 @@ package netplug
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/mascri/mascri/netplug/filter"
@@ -57,19 +56,11 @@ func (p Plan) check(k *kernel) error {
 	for _, step := range p.Steps() {
 		errs = append(errs, step.Check(k))
 	}
-	if err := errors.Join(errs...); err != nil {
-		return spec.Errorf(spec.CheckFailed, "%w", err)
-	}
-	return nil
+	return spec.Differences(errs...)
 }
 
 // kernelCode keeps a code that an error has already.
-func kernelCode(err error) spec.Code {
-	if code := spec.CodeOf(err); code != spec.Internal {
-		return code
-	}
-	return spec.Kernel
-}
+func kernelCode(err error) spec.Code { return spec.CodeOr(err, spec.Kernel) }
 
 // filterRule is what a packet filter struct does on Linux: Apply collects,
 // Check reads.

@@ -4,7 +4,10 @@ import (
 	"errors"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
 
+	"github.com/mascri/mascri/netplug/dump"
 	"github.com/mascri/mascri/netplug/filter"
 	"github.com/mascri/mascri/spec"
 )
@@ -15,7 +18,7 @@ func (k *kernel) collectLinks(network string, valid []spec.Attachment) error {
 	for _, a := range valid {
 		keep[hostEnd(network, a)] = true
 	}
-	links, err := dump(k.host.LinkList)
+	links, err := dump.Whole(k.veths)
 	if err != nil {
 		return spec.Errorf(kernelCode(err), "list links: %w", err)
 	}
@@ -26,6 +29,34 @@ func (k *kernel) collectLinks(network string, valid []spec.Attachment) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// skipStats is RTEXT_FILTER_SKIP_STATS of linux/rtnetlink.h.
+const skipStats = 1 << 3
+
+// veths lists the node's veth pairs, without their statistics: the fewer messages
+// it takes, the rarer a pod that comes or goes interrupts it. A kernel that does
+// not know the filter lists every link.
+func (k *kernel) veths() ([]netlink.Link, error) {
+	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
+	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	info := nl.NewRtAttr(unix.IFLA_LINKINFO, nil)
+	info.AddRtAttr(nl.IFLA_INFO_KIND, nl.NonZeroTerminated("veth"))
+	req.AddData(info)
+	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(skipStats)))
+	messages, err := k.request(req, unix.RTM_NEWLINK)
+	if err != nil {
+		return nil, err
+	}
+	links := make([]netlink.Link, 0, len(messages))
+	for _, m := range messages {
+		link, err := netlink.LinkDeserialize(nil, m)
+		if err != nil {
+			return nil, err
+		}
+		links = append(links, link)
+	}
+	return links, nil
 }
 
 func stale(network string, link netlink.Link, keep map[string]bool) bool {

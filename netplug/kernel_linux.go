@@ -17,6 +17,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"github.com/mascri/mascri/netplug/dump"
 	"github.com/mascri/mascri/netplug/filter"
 	"github.com/mascri/mascri/spec"
 )
@@ -150,7 +151,7 @@ func (k *kernel) podLink(name string) (netlink.Link, error) {
 
 // addresses lists the global addresses of one link in one family.
 func (k *kernel) addresses(index int, like netip.Addr) ([]netip.Prefix, error) {
-	messages, err := dump(func() ([][]byte, error) {
+	messages, err := dump.Whole(func() ([][]byte, error) {
 		req := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
 		msg := nl.NewIfAddrmsg(family(like))
 		msg.Index = uint32(index)
@@ -188,20 +189,6 @@ func localAddress(attrs []syscall.NetlinkRouteAttr) (netip.Addr, bool) {
 		}
 	}
 	return found, found.IsValid()
-}
-
-// dumpTries bounds the repetitions of a dump that a change of the kernel's
-// tables interrupted (NLM_F_DUMP_INTR): what it returned may lack entries.
-const dumpTries = 20
-
-func dump[T any](list func() ([]T, error)) ([]T, error) {
-	for range dumpTries {
-		all, err := list()
-		if !errors.Is(err, netlink.ErrDumpInterrupted) && !errors.Is(err, unix.EINTR) {
-			return all, err
-		}
-	}
-	return nil, spec.Errorf(spec.TryAgain, "the kernel's tables changed during each of %d attempts to read them", dumpTries)
 }
 
 func isNotFound(err error) bool {

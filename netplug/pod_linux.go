@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/mascri/mascri/netplug/dump"
 	"github.com/mascri/mascri/netplug/netns"
 )
 
@@ -49,7 +50,7 @@ func (s PodAddress) Check(k *kernel) error {
 	if err != nil {
 		return err
 	}
-	present, err := dump(func() ([]netlink.Addr, error) { return k.pod.AddrList(link, family(s.Address.Addr())) })
+	present, err := dump.Whole(func() ([]netlink.Addr, error) { return k.pod.AddrList(link, family(s.Address.Addr())) })
 	if err != nil {
 		return fmt.Errorf("list addresses of %s in %s: %w", s.IfName, s.Netns, err)
 	}
@@ -121,7 +122,7 @@ func (s PodRoute) Check(k *kernel) error {
 	if want.Table == 0 {
 		want.Table = unix.RT_TABLE_MAIN
 	}
-	present, err := dump(func() ([]netlink.Route, error) {
+	present, err := dump.Whole(func() ([]netlink.Route, error) {
 		return k.pod.RouteListFiltered(family(s.Route.Dst.Addr()), want, mask)
 	})
 	if err != nil {
@@ -209,7 +210,7 @@ func (s PodSettled) probing(k *kernel) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	all, err := dump(func() ([]netlink.Addr, error) { return k.pod.AddrList(link, unix.AF_INET6) })
+	all, err := dump.Whole(func() ([]netlink.Addr, error) { return k.pod.AddrList(link, unix.AF_INET6) })
 	if err != nil {
 		return false, fmt.Errorf("list addresses of %s in %s: %w", s.IfName, s.Netns, err)
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/mascri/mascri/netplug/dump"
 )
 
 // filterVLANs makes a bridge heed VLANs. The request has the bridge's name alone:
@@ -26,7 +28,7 @@ func (k *kernel) filterVLANs(bridge string) error {
 // one: then it has their dumps as well (net/bridge/br_vlan.c, from 5.6 on). False
 // is no answer: the kernel may be older, or not have loaded its bridges yet.
 func (k *kernel) knowsVLANs() bool {
-	_, err := dump(func() ([][]byte, error) {
+	_, err := dump.Whole(func() ([][]byte, error) {
 		req := nl.NewNetlinkRequest(unix.RTM_GETVLAN, unix.NLM_F_DUMP)
 		req.AddRawData([]byte{0: unix.AF_BRIDGE, 7: 0}) // struct br_vlan_msg of linux/if_bridge.h
 		return k.request(req, unix.RTM_NEWVLAN)
@@ -129,19 +131,17 @@ func (s PortVLANs) expected() (map[uint16]uint16, error) {
 	return want, nil
 }
 
+// portVLANs lists the VLANs of a port, or of the bridge itself, with their flags.
 func (k *kernel) portVLANs(index int) (map[uint16]uint16, error) {
-	for range dumpTries {
-		all, err := k.host.BridgeVlanList()
-		if errors.Is(err, netlink.ErrDumpInterrupted) {
-			continue
-		}
-		present := map[uint16]uint16{}
-		for _, v := range all[int32(index)] {
-			present[v.Vid] = v.Flags
-		}
-		return present, err
+	all, err := dump.Whole(func() ([]*nl.BridgeVlanInfo, error) {
+		ports, err := k.host.BridgeVlanList()
+		return ports[int32(index)], err
+	})
+	present := map[uint16]uint16{}
+	for _, v := range all {
+		present[v.Vid] = v.Flags
 	}
-	return nil, fmt.Errorf("interrupted %d times", dumpTries)
+	return present, err
 }
 
 func vlanBounds(ids string) (first, last uint16, err error) {

@@ -78,6 +78,29 @@ func CodeOf(err error) Code {
 	return Internal
 }
 
+// CodeOr is CodeOf for errors of which most carry no code.
+func CodeOr(err error, otherwise Code) Code {
+	if code := CodeOf(err); code != Internal {
+		return code
+	}
+	return otherwise
+}
+
+// Differences makes CHECK's error of all that was found. Where nothing but the
+// reading went wrong, nothing is known to be missing, and the code says so.
+func Differences(found ...error) error {
+	code := TryAgain
+	for _, err := range found {
+		if err != nil && CodeOf(err) != TryAgain {
+			code = CheckFailed
+		}
+	}
+	if err := errors.Join(found...); err != nil {
+		return Errorf(code, "%w", err)
+	}
+	return nil
+}
+
 func codeOfJoined(errs []error) Code {
 	for _, err := range errs {
 		if code := CodeOf(err); code != Internal {

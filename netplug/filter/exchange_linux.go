@@ -16,18 +16,31 @@ import (
 // answer, and an ADD has dozens. NETLINK_NETFILTER answers while it takes the
 // request, so nothing here waits, except for a dump's next part.
 func (c *Conn) exchange(requests []netlink.Message, take func(answer) (last bool, err error)) error {
-	if err := c.socket.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
+	return subsystem{c.socket, nfgenmsg}.exchange(requests, take)
+}
+
+// A subsystem is what a socket speaks to.
+type subsystem struct {
+	socket *netlink.Conn
+	header int // length of what precedes an object's attributes
+}
+
+// nfgenmsg is the header's length in NETLINK_NETFILTER.
+const nfgenmsg = 4
+
+func (s subsystem) exchange(requests []netlink.Message, take func(answer) (last bool, err error)) error {
+	if err := s.socket.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return err
 	}
-	sent, err := c.socket.SendMessages(requests)
+	sent, err := s.socket.SendMessages(requests)
 	if err != nil {
 		return err
 	}
-	raw, err := c.socket.SyscallConn()
+	raw, err := s.socket.SyscallConn()
 	if err != nil {
 		return err
 	}
-	r := reader{first: sent[0].Header.Sequence, last: sent[len(sent)-1].Header.Sequence, take: take}
+	r := reader{header: s.header, first: sent[0].Header.Sequence, last: sent[len(sent)-1].Header.Sequence, take: take}
 	if err := raw.Read(r.read); err != nil {
 		return err
 	}
@@ -36,12 +49,14 @@ func (c *Conn) exchange(requests []netlink.Message, take func(answer) (last bool
 
 // An answer is one message from the kernel.
 type answer struct {
+	header []byte // an object's
 	object []byte // its attributes
 	err    error  // the kernel's errno, instead of an object
 	done   bool   // the end of a dump, or an acknowledgement
 }
 
 type reader struct {
+	header      int
 	first, last uint32
 	take        func(answer) (bool, error)
 	err         error
@@ -84,7 +99,7 @@ func (r *reader) datagram(data []byte) (done bool, err error) {
 		if m.Header.Seq < r.first || m.Header.Seq > r.last {
 			continue // to a request of the past, which an error ended early
 		}
-		if done, err := r.take(decodeAnswer(m)); done || err != nil {
+		if done, err := r.take(decodeAnswer(m, r.header)); done || err != nil {
 			return done, err
 		}
 	}
@@ -94,7 +109,7 @@ func (r *reader) datagram(data []byte) (done bool, err error) {
 // decodeAnswer tells objects, errors and the end of a dump apart. The message
 // that ends an interrupted dump is marked like its others (netlink_dump_done in
 // net/netlink/af_netlink.c).
-func decodeAnswer(m syscall.NetlinkMessage) (a answer) {
+func decodeAnswer(m syscall.NetlinkMessage, header int) (a answer) {
 	switch {
 	case m.Header.Type == unix.NLMSG_ERROR || m.Header.Type == unix.NLMSG_DONE:
 		a.done = true
@@ -103,14 +118,12 @@ func decodeAnswer(m syscall.NetlinkMessage) (a answer) {
 				a.err = syscall.Errno(-errno)
 			}
 		}
-	case len(m.Data) > nfgenmsg:
-		a.object = append([]byte(nil), m.Data[nfgenmsg:]...)
+	case len(m.Data) > header:
+		data := append([]byte(nil), m.Data...)
+		a.header, a.object = data[:header:header], data[header:]
 	}
 	if m.Header.Flags&unix.NLM_F_DUMP_INTR != 0 {
 		a.err = unix.EINTR
 	}
 	return a
 }
-
-// nfgenmsg is the length of the header before the attributes.
-const nfgenmsg = 4

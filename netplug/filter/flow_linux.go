@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -49,11 +47,12 @@ const (
 
 // forget deletes connections that the mappings' change made stale. The mappings
 // are committed already, so no new connection can become one.
-func (c *Conn) forget(flows []flow) error {
+func (c *Conn) forget(flows []flow) (err error) {
 	if len(flows) == 0 {
 		return nil
 	}
 	t := &tracker{Conn: c, flows: len(flows), lists: map[string][]connection{}}
+	defer func() { err = errors.Join(err, t.close()) }()
 	for _, f := range flows {
 		if err := t.forgetFlow(f); err != nil {
 			err = fmt.Errorf("forget connections to host port %s/%d: %w", f.Protocol, f.HostPort.HostPort, err)
@@ -68,7 +67,7 @@ func (c *Conn) forget(flows []flow) error {
 type tracker struct {
 	*Conn
 	flows int                     // how many are to be forgotten
-	local map[netip.Addr]bool     // addresses of the host, read when needed
+	host  *host                   // nil until asked
 	lists map[string][]connection // answers, by what was asked
 }
 
@@ -116,26 +115,11 @@ func (t *tracker) stale(f flow, c connection) (bool, error) {
 	if f.bound() {
 		return c.orig.dst.Addr() == f.HostIP.Unmap(), nil
 	}
-	return t.isLocal(c.orig.dst.Addr())
-}
-
-// isLocal tells whether an address is the host's. Connections of pods to the
-// same port of other machines are none of ours: port 53, for one.
-func (t *tracker) isLocal(addr netip.Addr) (bool, error) {
-	if addr.IsLoopback() {
-		return true, nil
-	}
-	if err := t.readLocal(); err != nil {
+	node, err := t.node()
+	if err != nil {
 		return false, err
 	}
-	return t.local[addr], nil
-}
-
-func (t *tracker) readLocal() (err error) {
-	if t.local == nil {
-		t.local, err = localAddresses(t.netns)
-	}
-	return err
+	return node.isLocal(c.orig.dst.Addr())
 }
 
 // A connection as conntrack lists it.
@@ -262,46 +246,6 @@ func decodeTuple(to *tuple) func(*netlink.AttributeDecoder) error {
 		to.src, to.dst = netip.AddrPortFrom(src, srcPort), netip.AddrPortFrom(dst, dstPort)
 		return nil
 	}
-}
-
-// localAddresses are the addresses of the namespace's interfaces.
-func localAddresses(netns *os.File) (_ map[netip.Addr]bool, err error) {
-	socket, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{NetNS: int(netns.Fd())})
-	if err != nil {
-		return nil, fmt.Errorf("open a netlink socket to routing: %w", err)
-	}
-	defer func() { err = errors.Join(err, socket.Close()) }()
-	if err := socket.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
-		return nil, err
-	}
-	received, err := socket.Execute(netlink.Message{
-		Header: netlink.Header{Type: unix.RTM_GETADDR, Flags: netlink.Request | netlink.Dump},
-		Data:   make([]byte, unix.SizeofIfAddrmsg),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list the host's addresses: %w", err)
-	}
-	local := map[netip.Addr]bool{}
-	for _, m := range received {
-		if len(m.Data) < unix.SizeofIfAddrmsg {
-			continue
-		}
-		ad, err := netlink.NewAttributeDecoder(m.Data[unix.SizeofIfAddrmsg:])
-		if err != nil {
-			return nil, err
-		}
-		for ad.Next() {
-			// On a point-to-point link IFA_ADDRESS is the peer's; counting that one
-			// as ours forgets a connection too many, which costs nothing.
-			if addr, ok := netip.AddrFromSlice(ad.Bytes()); ok && (ad.Type() == unix.IFA_LOCAL || ad.Type() == unix.IFA_ADDRESS) {
-				local[addr] = true
-			}
-		}
-		if err := ad.Err(); err != nil {
-			return nil, err
-		}
-	}
-	return local, nil
 }
 
 // remember notes that connections through a removed host port are to be

@@ -20,6 +20,7 @@ const maxFlushes = 24
 //   - Linux before 6.10 has no filter here, and refuses: it takes the tuple for a
 //     connection's, which would have to be whole (ctnetlink_del_conntrack);
 //   - IPv6 addresses are compared the wrong way round, see filter;
+//   - the host's addresses change so fast that no list of them is whole;
 //   - of a new mapping, a TCP connection to the host itself is to stay.
 func (t *tracker) flush(f flow) (done bool, err error) {
 	if f.Family() != IPv4 || f.Protocol != UDP && !f.gone {
@@ -27,7 +28,11 @@ func (t *tracker) flush(f flow) (done bool, err error) {
 	}
 	messages := []netlink.Message{f.flushGone()}
 	if !f.gone {
-		if messages, err = t.flushNew(f); err != nil {
+		messages, err = t.flushNew(f)
+		if errors.Is(err, unix.EINTR) {
+			return false, nil
+		}
+		if err != nil {
 			return false, err
 		}
 	}
@@ -64,10 +69,13 @@ func (f flow) flushGone() netlink.Message {
 func (t *tracker) flushNew(f flow) (messages []netlink.Message, err error) {
 	addresses := map[netip.Addr]bool{f.HostIP.Unmap(): true}
 	if !f.bound() {
-		if err := t.readLocal(); err != nil {
+		node, err := t.node()
+		if err != nil {
 			return nil, err
 		}
-		addresses = t.local
+		if addresses, err = node.list(); err != nil {
+			return nil, err
+		}
 	}
 	for address := range addresses {
 		if address.Is4() {

@@ -35,7 +35,7 @@ func TestInterruptedDump(t *testing.T) {
 				if marked {
 					m.Header.Flags = unix.NLM_F_DUMP_INTR
 				}
-				last, err := d.take(decodeAnswer(m))
+				last, err := d.take(decodeAnswer(m, nfgenmsg))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -10,6 +10,8 @@ import (
 	"github.com/google/nftables/userdata"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/mascri/mascri/netplug/dump"
 )
 
 // A query asks the kernel for one object, or with list for all of a kind.
@@ -87,20 +89,14 @@ func (c *Conn) list(q query) ([][]byte, error) {
 }
 
 func (c *Conn) steady(m netlink.Message) ([][]byte, error) {
-	for range maxAttempts {
-		objects, err := c.dump(m)
-		if !errors.Is(err, unix.EINTR) {
-			return objects, err
-		}
-	}
-	return nil, fmt.Errorf("what is read changed during each of %d readings: %w", maxAttempts, unix.EINTR)
+	return dump.Whole(func() ([][]byte, error) { return subsystem{c.socket, nfgenmsg}.dump(m) })
 }
 
 // dump reads once, to the end in any case, so that nothing of it is left for
 // the next request.
-func (c *Conn) dump(m netlink.Message) ([][]byte, error) {
+func (s subsystem) dump(m netlink.Message) ([][]byte, error) {
 	var d dumped
-	if err := c.exchange([]netlink.Message{m}, d.take); err != nil {
+	if err := s.exchange([]netlink.Message{m}, d.take); err != nil {
 		return nil, err
 	}
 	return d.outcome()

@@ -2,7 +2,6 @@ package loopback
 
 import (
 	"context"
-	"errors"
 	"os"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"github.com/mascri/mascri/netplug/dump"
 	"github.com/mascri/mascri/spec"
 )
 
@@ -70,20 +70,13 @@ func (lo *loopback) set(ctx context.Context, state string, change func(*netlink.
 	return nil
 }
 
-// dumpTries bounds the repetitions of a dump that a change of the kernel's
-// tables interrupted (NLM_F_DUMP_INTR): what it returned may lack entries.
-const dumpTries = 20
-
 // addresses lists lo's addresses, IPv4 first.
 func (lo *loopback) addresses() ([]netlink.Addr, error) {
 	var all []netlink.Addr
 	for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-		some, err := lo.handle.AddrList(lo.link, family)
-		for try := 1; errors.Is(err, netlink.ErrDumpInterrupted) && try < dumpTries; try++ {
-			some, err = lo.handle.AddrList(lo.link, family)
-		}
+		some, err := dump.Whole(func() ([]netlink.Addr, error) { return lo.handle.AddrList(lo.link, family) })
 		if err != nil {
-			return nil, spec.Errorf(spec.TryAgain, "list the addresses of lo in %s: %w", lo.path, err)
+			return nil, spec.Errorf(spec.CodeOr(err, spec.Kernel), "list the addresses of lo in %s: %w", lo.path, err)
 		}
 		all = append(all, some...)
 	}

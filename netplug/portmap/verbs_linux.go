@@ -32,7 +32,7 @@ func add(ctx context.Context, r *spec.Request) (*current.Result, error) {
 		return spec.Do(ctx, "portmap", "commit the nft commands above as one transaction", conn.Flush)
 	})
 	if err != nil {
-		return nil, spec.Errorf(spec.Kernel, "unable to set up port mappings: %w", err)
+		return nil, spec.Errorf(spec.CodeOr(err, spec.Kernel), "unable to set up port mappings: %w", err)
 	}
 	return r.PrevResult, nil
 }
@@ -87,7 +87,7 @@ func del(ctx context.Context, r *spec.Request) error {
 		return spec.Do(ctx, "portmap", "remove the host ports of "+r.Attachment().String(), conn.Flush)
 	})
 	if err != nil {
-		return spec.Errorf(spec.Kernel, "unable to remove port mappings: %w", err)
+		return spec.Errorf(spec.CodeOr(err, spec.Kernel), "unable to remove port mappings: %w", err)
 	}
 	return nil
 }
@@ -99,31 +99,26 @@ func check(_ context.Context, r *spec.Request) error {
 	if err != nil || len(steps) == 0 {
 		return err
 	}
-	var missing error
+	var rules, sysctls []error
 	err = withFilter(func(conn *filter.Conn) error {
-		var sysctls error
 		for _, step := range steps {
 			if err := step.Check(conn); isSysctl(step) {
-				sysctls = errors.Join(sysctls, err)
+				sysctls = append(sysctls, err)
 			} else {
-				missing = errors.Join(missing, err)
+				rules = append(rules, err)
 			}
 		}
-		if missing != nil {
+		if errors.Join(rules...) != nil {
 			if present, err := theirs(steps).Check(conn); present {
-				missing = err
+				rules = []error{err}
 			}
 		}
-		missing = errors.Join(missing, sysctls)
 		return nil
 	})
 	if err != nil {
-		return spec.Errorf(spec.Kernel, "unable to check port mappings: %w", err)
+		return spec.Errorf(spec.CodeOr(err, spec.Kernel), "unable to check port mappings: %w", err)
 	}
-	if missing != nil {
-		return spec.Errorf(spec.CheckFailed, "%w", missing)
-	}
-	return nil
+	return spec.Differences(append(rules, sysctls...)...)
 }
 
 func isSysctl(step Step) bool { _, ok := step.(RouteLocalnet); return ok }
@@ -149,7 +144,7 @@ func gc(_ context.Context, r *spec.Request) error {
 	}
 	err := withFilter(func(conn *filter.Conn) error { return filter.Collect(conn, r.Name, keep) })
 	if err != nil {
-		return spec.Errorf(spec.Kernel, "unable to collect port mappings: %w", err)
+		return spec.Errorf(spec.CodeOr(err, spec.Kernel), "unable to collect port mappings: %w", err)
 	}
 	return nil
 }

@@ -167,7 +167,8 @@ var tries = map[string]func(*lab) string{
 		other := l.attach("pod-two", []string{bridge(`"isGateway":true,"ipMasq":true,` + v4dflt)})
 		return l.unreached(p.netns, other.netns)
 	},
-	"error codes": codes,
+	"interrupted dumps": interruptedDumps,
+	"error codes":       codes,
 }
 
 // masqueraded leaves state of every kind but host ports.
