@@ -42,12 +42,12 @@ Exit code: 0 every MUST is kept, 1 one is violated, 2 the suite could not run.
 
 // conformanceFlags are the command line.
 type conformanceFlags struct {
-	target  conformance.Target
-	output  string
-	list    bool
-	capArgs string
-	kind    string
-	require string
+	target               conformance.Target
+	output               string
+	list                 bool
+	capArgs, unsupported string
+	kind                 string
+	require              string
 }
 
 // runConformance is the subcommand of that name. The report goes to stdout.
@@ -93,6 +93,7 @@ func parseConformance(args []string, log io.Writer) (conformanceFlags, error) {
 	flags.StringVar(&f.target.Plugin, "plugin", "", "only plugins of this `type`")
 	flags.StringVar(&f.kind, "kind", "", fmt.Sprintf("what --plugin is, where its place in the configuration does not say: one of %v", conformance.Kinds))
 	flags.StringVar(&f.capArgs, "capability-args", "", "`JSON` object of what to pass in runtimeConfig to plugins that declare the capability")
+	flags.StringVar(&f.unsupported, "unsupported", "", "`JSON` object of what plugins are known not to support, by their type: keys of their configuration with values")
 	flags.StringVar(&f.require, "require", "must", "the weakest `level` whose violation counts: must or should")
 	flags.DurationVar(&f.target.Timeout, "timeout", 20*time.Second, "bound of each execution of a plugin")
 	if err := parseFlags(flags, args); err != nil {
@@ -123,11 +124,19 @@ func (f *conformanceFlags) validate(rest []string) error {
 		return fmt.Errorf("--timeout %s leaves no time", f.target.Timeout)
 	}
 	f.target.Kind = conformance.Kind(f.kind)
-	if f.capArgs == "" {
-		return nil
-	}
-	if err := json.Unmarshal([]byte(f.capArgs), &f.target.CapabilityArgs); err != nil {
-		return fmt.Errorf("--capability-args is not a JSON object: %w", err)
+	for _, object := range []struct {
+		flag, text string
+		into       any
+	}{
+		{"--capability-args", f.capArgs, &f.target.CapabilityArgs},
+		{"--unsupported", f.unsupported, &f.target.Unsupported},
+	} {
+		if object.text == "" {
+			continue
+		}
+		if err := json.Unmarshal([]byte(object.text), object.into); err != nil {
+			return fmt.Errorf("%s is not such a JSON object: %w", object.flag, err)
+		}
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ func TestConformanceUnusable(t *testing.T) {
 		"level":          {"--bin-dir . --conf " + conf + " --require may", "may"},
 		"timeout":        {"--bin-dir . --conf " + conf + " --timeout 0s", "timeout"},
 		"capabilities":   {"--bin-dir . --conf " + conf + " --capability-args []", "capability-args"},
+		"unsupported":    {"--bin-dir . --conf " + conf + ` --unsupported {"vlan":5}`, "unsupported"},
 		"rest":           {"--bin-dir . --conf " + conf + " more", "more"},
 		"unknown flag":   {"--frobnicate", "frobnicate"},
 		"pattern":        {"--list --only [", "["},

@@ -36,7 +36,10 @@ func tinyTarget(t *testing.T, kind Kind, fault string) Target {
 			t.Fatal(err)
 		}
 	}
-	target := Target{BinDir: dir, Conf: "testdata/tiny.conflist"}
+	target := Target{BinDir: dir, Conf: "testdata/tiny.conflist", Unsupported: map[string]map[string]any{}}
+	for name := range tinyNames {
+		target.Unsupported[name] = map[string]any{tinyUnsupported: "10Mbit"}
+	}
 	switch kind {
 	case Interface:
 		target.Plugin = "tiny-bridge"

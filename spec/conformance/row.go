@@ -70,6 +70,7 @@ func Rows() []Row {
 		configurationRows,
 		parameterRows,
 		errorRows,
+		fieldRows,
 		addRows,
 		delRows,
 		checkRows,

@@ -29,6 +29,10 @@ type Target struct {
 	// capability, as a runtime would pass them. Where portMappings is declared
 	// and not given here, each attachment gets one mapping of a port of its own.
 	CapabilityArgs map[string]any
+	// Unsupported are fields that a plugin is known not to support, by its type:
+	// keys of its configuration, or of the ipam section of an IPAM plugin's, each
+	// with a value. Which they are cannot be seen from outside.
+	Unsupported map[string]map[string]any
 	// Only restricts the run to rows matching these patterns, see [Select].
 	Only string
 	// Timeout bounds each execution of a plugin; zero means 20 seconds.

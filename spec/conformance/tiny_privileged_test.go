@@ -155,6 +155,9 @@ func (t *tiny) version() error {
 	return json.NewEncoder(os.Stdout).Encode(answer)
 }
 
+// tinyUnsupported is a key that the tiny plugins know and cannot do.
+const tinyUnsupported = "shaping"
+
 var tinyName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 
 // validate is section 2's parameters and section 1's name.
@@ -170,6 +173,13 @@ func (t *tiny) validate() error {
 	}
 	if !tinyName.MatchString(t.conf.Name) && !(t.is("config-name-syntax") && t.conf.Name != "") {
 		return tinyErrorf(7, "network name %q is not allowed", t.conf.Name)
+	}
+	section := t.conf.all
+	if t.kind == IPAM {
+		section, _ = section["ipam"].(map[string]any) // absent: then it has no such key either
+	}
+	if value, asked := section[tinyUnsupported]; asked {
+		return tinyErrorf(2, "%s: %v is not supported", tinyUnsupported, value)
 	}
 	if t.command == "GC" || t.command == "STATUS" {
 		return nil
@@ -259,7 +269,7 @@ func exists(path string) bool {
 }
 
 // tinyCodes are the rows about codes, with the code that each is about.
-var tinyCodes = map[string]int{"error-code-version": 1, "error-code-environment": 4, "error-code-decode": 6, "error-code-config": 7}
+var tinyCodes = map[string]int{"error-code-version": 1, "error-code-field": 2, "error-code-environment": 4, "error-code-decode": 6, "error-code-config": 7}
 
 func (t *tiny) printError(err error) {
 	known := tinyError{100, err.Error()}
@@ -272,6 +282,9 @@ func (t *tiny) printError(err error) {
 	}
 	if t.is("error-names-variable") {
 		known.msg = "a variable is missing"
+	}
+	if t.is("error-names-field") && known.code == 2 {
+		known.msg = "something is not supported"
 	}
 	out := map[string]any{"cniVersion": t.conf.CNIVersion, "code": known.code, "msg": known.msg}
 	if t.is("error-keys") {

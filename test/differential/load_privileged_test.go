@@ -120,7 +120,7 @@ func table(l *lab) func() error {
 // whole, which the reference admits on stderr. Whether a list is interrupted is a
 // matter of luck; over all rounds the reference's is.
 func interruptedDumps(l *lab) string {
-	const rounds = 40
+	const rounds = 30
 	l.busy()
 	l.meanwhile(address("10.97.0.1/32", "one"), address("10.98.0.1/32", "two"))
 	config := bridge(`"isDefaultGateway":true,` + v4)
