@@ -24,6 +24,9 @@ func (c *containers) CreateContainer(ctx context.Context, r *runtimeapi.CreateCo
 	if err != nil {
 		return nil, err
 	}
+	if err := checkPrivileged(r, sandbox); err != nil {
+		return nil, err
+	}
 	name := containerName(sandbox.pod, config)
 	release, err := c.names.reserve(name)
 	if err != nil {
@@ -36,6 +39,22 @@ func (c *containers) CreateContainer(ctx context.Context, r *runtimeapi.CreateCo
 		return nil, errors.Join(fmt.Errorf("create container %s of %s: %w", config.GetMetadata().GetName(), sandbox.pod, err), undo.unwind(ctx))
 	}
 	return &runtimeapi.CreateContainerResponse{ContainerId: id}, nil
+}
+
+// checkPrivileged keeps privileged containers to pods that may have them ("if a
+// privileged container is to be executed within it, this MUST be true", cri-api,
+// LinuxSandboxSecurityContext). The pod's configuration is the request's, which
+// the kubelet makes anew: a debug container may be the pod's first one that is
+// privileged, long after its sandbox was made.
+func checkPrivileged(r *runtimeapi.CreateContainerRequest, s sandbox) error {
+	pod := r.GetSandboxConfig()
+	if pod == nil {
+		pod = s.pod.config
+	}
+	if r.GetConfig().GetLinux().GetSecurityContext().GetPrivileged() && !pod.GetLinux().GetSecurityContext().GetPrivileged() {
+		return invalid("config.linux.security_context.privileged", "is not for a pod whose own linux.security_context.privileged is false: set both")
+	}
+	return nil
 }
 
 // create is the way from a validated request to a container in the engine.

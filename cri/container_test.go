@@ -132,6 +132,35 @@ func TestRefusedContainers(t *testing.T) {
 	}
 }
 
+// A privileged container is for a pod that says so, when it is made or later.
+func TestPrivilegedContainer(t *testing.T) {
+	b, engine := newContainerBench(t)
+	privileged := func(name string) *runtimeapi.PodSandboxConfig {
+		config := goodPod(name)
+		config.Linux = &runtimeapi.LinuxPodSandboxConfig{SecurityContext: &runtimeapi.LinuxSandboxSecurityContext{Privileged: true}}
+		return config
+	}
+	plain, ours := b.mustRun(goodPod("plain")), b.mustRun(privileged("ours"))
+	for name, test := range map[string]struct {
+		sandbox string
+		again   *runtimeapi.PodSandboxConfig
+		code    codes.Code
+	}{
+		"plain":            {plain, goodPod("plain"), codes.InvalidArgument},
+		"plain-unsaid":     {plain, nil, codes.InvalidArgument},
+		"privileged-since": {plain, privileged("plain"), codes.OK},
+		"privileged":       {ours, privileged("ours"), codes.OK},
+		"unsaid":           {ours, nil, codes.OK},
+	} {
+		config := goodContainer(name)
+		config.Linux = &runtimeapi.LinuxContainerConfig{SecurityContext: &runtimeapi.LinuxContainerSecurityContext{Privileged: true}}
+		_, err := b.CreateContainer(t.Context(), &runtimeapi.CreateContainerRequest{PodSandboxId: test.sandbox, Config: config, SandboxConfig: test.again})
+		if status.Code(err) != test.code || err == nil && !engine.wanted.Security.Privileged {
+			t.Errorf("%s: %v, want %s; the engine was asked for %+v", name, err, test.code, engine.wanted.Security)
+		}
+	}
+}
+
 // Limits that cannot be set are refused, not left out: when a container is
 // created, and when they change.
 func TestLimitsThatCannotBeSet(t *testing.T) {
