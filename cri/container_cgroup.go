@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -54,38 +55,62 @@ func hasOwnLimits(r *runtimeapi.LinuxContainerResources) bool {
 	return len(r.GetUnified()) > 0 || slices.ContainsFunc(r.GetHugepageLimits(), limits)
 }
 
-// writeCgroup sets the limits that Docker's API has no field for, in the control
-// group of a running container: huge pages, and the files of cgroup version 2
-// that the request names.
+// ownGroup is where the limits of a running container are that Docker's API has
+// no field for: its directory in the version 1 hierarchy that limits huge pages,
+// and its directory in version 2; "" where there is none.
+type ownGroup struct{ v1, v2 string }
+
+func ownGroupOf(pid int) (ownGroup, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return ownGroup{}, fmt.Errorf("find the control group: %w", err)
+	}
+	v1, v2 := hugetlbGroup(string(text))
+	return ownGroup{v1, v2}, nil
+}
+
+// hugepages is the file of a page size's limit, "" where nothing limits them.
+func (g ownGroup) hugepages(size string) string {
+	switch {
+	case g.v1 != "":
+		return filepath.Join(g.v1, "hugetlb."+size+".limit_in_bytes")
+	case g.v2 != "":
+		return filepath.Join(g.v2, "hugetlb."+size+".max")
+	}
+	return ""
+}
+
+// writeCgroup sets a running container's limits of huge pages, and the files of
+// cgroup version 2 that the request names.
 func writeCgroup(pid int, r *runtimeapi.LinuxContainerResources) error {
 	if len(r.GetUnified())+len(r.GetHugepageLimits()) == 0 {
 		return nil
 	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	group, err := ownGroupOf(pid)
 	if err != nil {
-		return fmt.Errorf("find the control group: %w", err)
+		return err
 	}
-	v1, v2 := hugetlbGroup(string(text))
+	return group.write(r)
+}
+
+func (g ownGroup) write(r *runtimeapi.LinuxContainerResources) error {
 	for name, value := range r.GetUnified() {
-		if v2 == "" {
+		if g.v2 == "" {
 			return unsupported("resources.unified", "the host runs cgroup version 1")
 		}
-		if err := os.WriteFile(filepath.Join(v2, name), []byte(value), 0); err != nil {
+		if err := setLimit(filepath.Join(g.v2, name), value); err != nil {
 			return fmt.Errorf("resources.unified[%q] = %q: %w", name, value, err)
 		}
 	}
 	for _, limit := range r.GetHugepageLimits() {
-		if v1+v2 == "" && limit.GetLimit() == 0 {
+		file := g.hugepages(limit.GetPageSize())
+		if file == "" && limit.GetLimit() == 0 {
 			continue // see below
 		}
-		if v1+v2 == "" {
+		if file == "" {
 			return unsupported("resources.hugepage_limits", "the host has no hugetlb controller")
 		}
-		file := filepath.Join(v1, "hugetlb."+limit.GetPageSize()+".limit_in_bytes")
-		if v1 == "" {
-			file = filepath.Join(v2, "hugetlb."+limit.GetPageSize()+".max")
-		}
-		err := os.WriteFile(file, strconv.AppendUint(nil, limit.GetLimit(), 10), 0)
+		err := setLimit(file, strconv.FormatUint(limit.GetLimit(), 10))
 		// The kubelet sends a limit of 0 for each page size. Without the
 		// controller there is nothing that could keep it, and nothing to keep.
 		if errors.Is(err, fs.ErrNotExist) && limit.GetLimit() == 0 {
@@ -96,6 +121,40 @@ func writeCgroup(pid int, r *runtimeapi.LinuxContainerResources) error {
 		}
 	}
 	return nil
+}
+
+// setLimit writes a file of a control group. It does not ask for one that is not
+// there to be made, as os.WriteFile does: the kernel calls that forbidden, and not
+// missing.
+func setLimit(file, value string) error {
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(value)
+	return errors.Join(err, f.Close())
+}
+
+// read brings r up to date with the kernel, which rounds limits to pages: what
+// it holds now of the page sizes and files that were asked for at create. The
+// kubelet updates a container with the names that it created it with. What
+// cannot be read stays as it was asked for: the container may just have ended.
+func (g ownGroup) read(r *runtimeapi.LinuxContainerResources) {
+	limits, unified := r.GetHugepageLimits(), r.GetUnified()
+	r.HugepageLimits, r.Unified = nil, maps.Clone(unified)
+	for _, limit := range limits {
+		now := limit.GetLimit()
+		text, err := os.ReadFile(g.hugepages(limit.GetPageSize()))
+		if n, numberErr := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64); err == nil && numberErr == nil {
+			now = n
+		}
+		r.HugepageLimits = append(r.HugepageLimits, &runtimeapi.HugepageLimit{PageSize: limit.GetPageSize(), Limit: now})
+	}
+	for name := range unified {
+		if text, err := os.ReadFile(filepath.Join(g.v2, name)); err == nil && g.v2 != "" {
+			r.Unified[name] = strings.TrimSpace(string(text))
+		}
+	}
 }
 
 // hugetlbGroup reads /proc/PID/cgroup (cgroups(7)): the directory of the

@@ -233,7 +233,7 @@ func (c *containers) statuses(ctx context.Context, sandbox string) ([]*runtimeap
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, w.status())
+		all = append(all, c.statusOf(w))
 	}
 	return all, nil
 }

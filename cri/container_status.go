@@ -30,11 +30,28 @@ func (c *containers) ContainerStatus(ctx context.Context, r *runtimeapi.Containe
 			return nil, err
 		}
 	}
-	answer := &runtimeapi.ContainerStatusResponse{Status: w.status()}
+	answer := &runtimeapi.ContainerStatusResponse{Status: c.statusOf(w)}
 	if r.GetVerbose() {
 		answer.Info, err = w.info()
 	}
 	return answer, err
+}
+
+// statusOf is the container's status with what only its machine's kernel knows.
+func (c *containers) statusOf(w workload) *runtimeapi.ContainerStatus {
+	answer := w.status()
+	if w.PID == 0 || c.config.RemoteEngine {
+		return answer
+	}
+	answer.User = w.user()
+	limits := answer.GetResources().GetLinux()
+	if len(limits.GetUnified())+len(limits.GetHugepageLimits()) == 0 {
+		return answer
+	}
+	if group, err := ownGroupOf(w.PID); err == nil { // else it has just ended
+		group.read(limits)
+	}
+	return answer
 }
 
 // criState: a container that could not be started is one that has ended, for
@@ -66,7 +83,6 @@ func (w workload) status() *runtimeapi.ContainerStatus {
 		Mounts:      w.mounts(),
 		LogPath:     w.logPath,
 		Resources:   &runtimeapi.ContainerResources{Linux: w.resources()},
-		User:        w.user(),
 		StopSignal:  signalOf(w.StopSignal),
 	}
 	if answer.State == runtimeapi.ContainerState_CONTAINER_EXITED {
@@ -93,7 +109,7 @@ func nanos(t time.Time) int64 {
 }
 
 // resources are the limits in force; those that Docker does not know are as
-// they were at create.
+// they were at create, see statusOf.
 func (w workload) resources() *runtimeapi.LinuxContainerResources {
 	asked := w.config.GetLinux().GetResources()
 	return &runtimeapi.LinuxContainerResources{
@@ -149,11 +165,8 @@ func (w workload) mountedImage(p docker.MountPoint) *runtimeapi.ImageSpec {
 }
 
 // user is whom the container's first process runs as, by proc_pid_status(5);
-// nil when it does not run here.
+// nil when it has ended.
 func (w workload) user() *runtimeapi.ContainerUser {
-	if w.PID == 0 {
-		return nil
-	}
 	file, err := os.Open(fmt.Sprintf("/proc/%d/status", w.PID))
 	if err != nil {
 		return nil

@@ -3,6 +3,7 @@
 package cri
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -234,6 +235,29 @@ func TestContainerFields(t *testing.T) {
 	}
 	if got.GetImageRef() != engine.image.Digests[0] || got.GetImageId() != engine.image.ID || got.GetStopSignal() != config.StopSignal {
 		t.Errorf("status %v", got)
+	}
+}
+
+// What the status tells of a container's process is of the engine's machine.
+func TestStatusOfARemoteProcess(t *testing.T) {
+	b, engine := newContainerBench(t)
+	id, err := b.create(b.mustRun(goodPod("web")), goodContainer("c"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := func(c *docker.Container) { c.State, c.PID = docker.Running, os.Getpid() }
+	if err := engine.set(id, runs); err != nil {
+		t.Fatal(err)
+	}
+	for _, remote := range []bool{false, true} {
+		b.server.config.RemoteEngine = remote
+		answer, err := b.ContainerStatus(t.Context(), &runtimeapi.ContainerStatusRequest{ContainerId: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if user := answer.GetStatus().GetUser(); (user == nil) != remote {
+			t.Errorf("with a remote engine %v: the user is %v", remote, user)
+		}
 	}
 }
 
