@@ -39,8 +39,21 @@ func render(table []acceptance) string {
 		}
 		b.WriteString("\n")
 	}
-	return strings.TrimSpace(b.String()) + "\n"
+	return b.String() + tried
 }
+
+// tried is what was run by hand: no test can install these.
+const tried = `## Runtimes
+
+The configurations that podman, CRI-O and containerd ship, and flannel's way to delegate, go through libcni in a test.
+These runtimes were run themselves, with our plugins under the reference's names (` + "`make install-plugins DROP_IN=1`" + `):
+
+| runtime | what was done | afterwards |
+|---|---|---|
+| podman 4.3.1, network backend CNI | A dual-stack network of its own with a published port, beside its default one; the reference's ` + "`firewall` and `tuning`" + ` in the chain; a second network connected and disconnected; restart. | No link, lease or host port is left. |
+| containerd 1.6.20, its CRI with crictl | The configuration that its installation script writes, dual stack with ` + "`promiscMode` and `portmap`" + `; two pods, a host port. | No link, lease or host port is left. |
+| flannel's plugin v1.9.1-flannel1 | See [Kubernetes](kubernetes.md#what-was-run). | Nothing is left. |
+`
 
 // TestPage compares the page with the table.
 func TestPage(t *testing.T) {
