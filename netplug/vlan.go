@@ -17,10 +17,10 @@ func (s PortVLANs) String() string {
 	if !s.VLANs.PreserveDefault {
 		lines = append(lines, fmt.Sprintf("bridge vlan del dev %s vid $(cat /sys/class/net/%s/bridge/default_pvid)", s.Host, s.Bridge))
 	}
-	lines = append(lines, fmt.Sprintf("bridge vlan add dev %s vid %d pvid untagged", s.Host, s.VLANs.native()))
 	for _, ids := range s.VLANs.trunk() {
 		lines = append(lines, fmt.Sprintf("bridge vlan add dev %s vid %s", s.Host, ids))
 	}
+	lines = append(lines, fmt.Sprintf("bridge vlan add dev %s vid %d pvid untagged", s.Host, s.VLANs.native()))
 	return strings.Join(lines, "\n")
 }
 

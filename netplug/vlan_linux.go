@@ -47,13 +47,15 @@ func (s PortVLANs) Apply(k *kernel) error {
 			return err
 		}
 	}
-	if err := k.host.BridgeVlanAdd(link, uint16(s.VLANs.native()), true, true, false, true); err != nil {
-		return fmt.Errorf("put port %s into VLAN %d: %w", s.Host, s.VLANs.native(), err)
-	}
 	for _, ids := range s.VLANs.trunk() {
 		if err := joinTrunk(k, link, ids); err != nil {
 			return fmt.Errorf("add VLANs %s to trunk port %s: %w", ids, s.Host, err)
 		}
+	}
+	// The last: to add a VLAN again, as one of the trunk's, would make it tagged
+	// (__vlan_add_flags in net/bridge/br_vlan.c), and a trunk may be of all.
+	if err := k.host.BridgeVlanAdd(link, uint16(s.VLANs.native()), true, true, false, true); err != nil {
+		return fmt.Errorf("put port %s into VLAN %d: %w", s.Host, s.VLANs.native(), err)
 	}
 	return nil
 }

@@ -59,6 +59,8 @@ func TestPortVLANs(t *testing.T) {
 		{keys: `"vlanTrunk":[{"id":101},{"minID":200,"maxID":202}]`, want: "1 PVID untagged, 101, 200, 201, 202"},
 		{keys: `"vlanTrunk":[{"id":101}],"preserveDefaultVlan":true`, want: "1 PVID untagged, 101"},
 		{keys: `"vlan":100,"vlanTrunk":[{"id":101}]`, want: "100 PVID untagged, 101"},
+		{keys: `"vlanTrunk":[{"minID":1,"maxID":4}]`, want: "1 PVID untagged, 2, 3, 4"},
+		{keys: `"vlan":3,"vlanTrunk":[{"minID":2,"maxID":4}]`, want: "2, 3 PVID untagged, 4"},
 		{keys: `"vlan":100`, found: &netlink.Bridge{VlanFiltering: &on, VlanDefaultPVID: &three}, want: "100 PVID untagged"},
 		{keys: `"vlan":100`, found: &netlink.Bridge{VlanFiltering: &on, VlanDefaultPVID: &none}, want: "100 PVID untagged"},
 		{keys: `"vlan":100,"preserveDefaultVlan":true`, found: &netlink.Bridge{VlanFiltering: &on, VlanDefaultPVID: &three},

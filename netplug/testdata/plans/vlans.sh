@@ -19,9 +19,9 @@ ip link add vethuuipt3e66n7 master cni0 type veth peer name eth0 netns /run/netn
 ip link set vethuuipt3e66n7 up alias "mascri lab c1/eth0"
 sysctl -qw net/ipv6/conf/vethuuipt3e66n7/accept_ra=0
 bridge vlan del dev vethuuipt3e66n7 vid $(cat /sys/class/net/cni0/bridge/default_pvid)
-bridge vlan add dev vethuuipt3e66n7 vid 100 pvid untagged
 bridge vlan add dev vethuuipt3e66n7 vid 7
 bridge vlan add dev vethuuipt3e66n7 vid 20-22
+bridge vlan add dev vethuuipt3e66n7 vid 100 pvid untagged
 nsenter --net=/run/netns/pod sysctl -qw net/ipv4/conf/eth0/arp_notify=1 net/ipv6/conf/eth0/accept_dad=0
 nsenter --net=/run/netns/pod ip addr add 10.88.0.2/24 brd + dev eth0
 nsenter --net=/run/netns/pod ip link set eth0 up
