@@ -139,3 +139,32 @@ func FuzzEncode(f *testing.F) {
 		}
 	})
 }
+
+// TestMappingsInEachOthersPlace: one host port has one container port, at each
+// address that it can be reached at.
+func TestMappingsInEachOthersPlace(t *testing.T) {
+	for _, c := range []struct {
+		one, other RawMapping
+		refused    bool
+	}{
+		{RawMapping{HostPort: 80}, RawMapping{HostPort: 80}, true},
+		{RawMapping{HostPort: 80}, RawMapping{HostPort: 80, HostIP: "::"}, true},
+		{RawMapping{HostPort: 80, HostIP: "192.0.2.1"}, RawMapping{HostPort: 80, HostIP: "::ffff:192.0.2.1"}, true},
+		{RawMapping{HostPort: 80, HostIP: "0.0.0.0"}, RawMapping{HostPort: 80, HostIP: "::"}, false},
+		{RawMapping{HostPort: 80}, RawMapping{HostPort: 80, HostIP: "192.0.2.1"}, false},
+		{RawMapping{HostPort: 80, HostIP: "192.0.2.1"}, RawMapping{HostPort: 80, HostIP: "192.0.2.2"}, false},
+		{RawMapping{HostPort: 80}, RawMapping{HostPort: 81}, false},
+		{RawMapping{HostPort: 80}, RawMapping{HostPort: 80, Protocol: "udp"}, false},
+	} {
+		c.one.ContainerPort, c.other.ContainerPort = 8080, 8081
+		for _, pair := range [][]RawMapping{{c.one, c.other}, {c.other, c.one}} {
+			if _, err := ParseMappings(pair); (err != nil) != c.refused {
+				t.Errorf("%+v: %v, expected refusal %t", pair, err, c.refused)
+			}
+		}
+		c.other.ContainerPort = 8080 // the same twice
+		if _, err := ParseMappings([]RawMapping{c.one, c.other}); err != nil {
+			t.Errorf("%+v and %+v: %v", c.one, c.other, err)
+		}
+	}
+}

@@ -51,4 +51,4 @@ func (h HostPort) Validate() error {
 }
 
 // bound tells whether the mapping is for one address of the host.
-func (h HostPort) bound() bool { return h.HostIP.IsValid() && !h.HostIP.IsUnspecified() }
+func (h HostPort) bound() bool { return Mapping{HostIP: h.HostIP}.bound() }

@@ -31,10 +31,27 @@ func ParseMappings(raw []RawMapping) ([]Mapping, error) {
 		if err != nil {
 			return nil, err
 		}
+		for _, other := range all {
+			if m.HostPort == other.HostPort && m.ContainerPort != other.ContainerPort && m.meets(other) {
+				return nil, fmt.Errorf("host port %s/%d is to lead to container ports %d and %d: ask for it once", m.Protocol, m.HostPort, other.ContainerPort, m.ContainerPort)
+			}
+		}
 		all = append(all, m)
 	}
 	return all, nil
 }
+
+// meets tells whether two mappings of a port stand in each other's place: bound
+// to one address, or at every address of a family. Bound goes before every.
+func (m Mapping) meets(other Mapping) bool {
+	if m.Protocol != other.Protocol || m.bound() != other.bound() {
+		return false
+	}
+	return m.HostIP == other.HostIP || !m.bound() && !(m.HostIP.IsValid() && other.HostIP.IsValid())
+}
+
+// bound tells whether the mapping is for one address of the host.
+func (m Mapping) bound() bool { return m.HostIP.IsValid() && !m.HostIP.IsUnspecified() }
 
 func (r RawMapping) mapping() (m Mapping, err error) {
 	if r.ContainerPort < 1 || r.ContainerPort > 65535 {

@@ -28,6 +28,7 @@ func TestParseRefusesWithCodeAndCulprit(t *testing.T) {
 		ports(`{"hostPort":65536,"containerPort":80,"protocol":"tcp"}`):                    {spec.InvalidConfig, "Invalid host port number: 65536"},
 		ports(`{"hostPort":80,"containerPort":-1,"protocol":"tcp"}`):                       {spec.InvalidConfig, "Invalid container port number: -1"},
 		ports(`{"hostPort":80,"containerPort":65536,"protocol":"tcp"}`):                    {spec.InvalidConfig, "Invalid container port number: 65536"},
+		ports(`{"hostPort":80,"containerPort":80},{"hostPort":80,"containerPort":81}`):     {spec.InvalidConfig, "host port tcp/80 is to lead to container ports 80 and 81"},
 		ports(`{"hostPort":80,"containerPort":80,"protocol":"icmp"}`):                      {spec.InvalidConfig, "icmp"},
 		ports(`{"hostPort":80,"containerPort":80,"protocol":"tcp","hostIP":"not-an-ip"}`):  {spec.InvalidConfig, "not-an-ip"},
 		ports(`{"hostPort":80,"containerPort":80,"protocol":"tcp","hostIP":"fe80::1%lo"}`): {spec.InvalidConfig, "fe80::1%lo"},

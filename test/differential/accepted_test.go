@@ -132,6 +132,12 @@ var accepted = []acceptance{
 		why:       "The network belongs to the bridge; nobody else can have its gateway's address.",
 	},
 	{
+		subject: node, test: "TestPortVLANs", // of test/vlan, on a kernel that has them
+		reference: "A port whose `vlanTrunk` holds its `vlan` too is only tagged there, and what the pod sends untagged is dropped.",
+		ours:      "`vlan` is the untagged one, whatever the trunk holds.",
+		why:       "A trunk of all VLANs is often written as a range, which would take the pod's own away.",
+	},
+	{
 		subject: pod, name: at(`.*/pod \d/link eth0/address .*/nodad`), theirs: "absent",
 		reference: "Probing is turned off by a sysctl, which has no effect where `all/accept_dad` is set.",
 		ours:      "Each address is marked (nodad) as well, unless `enabledad` asks for probes.",
@@ -160,6 +166,18 @@ var accepted = []acceptance{
 		reference: "`externalSetMarkChain`: who has to be masqueraded is marked by a chain of somebody else.",
 		ours:      "They are masqueraded without a mark; the chain is not used.",
 		why:       "The effect is the same where that chain marks and its owner masquerades, as Kubernetes' does. There is no iptables to jump to it from.",
+	},
+	{
+		subject: ports, test: "TestUselessHostPorts",
+		reference: "Host ports of a pod without an address are passed over in silence; of two container ports for one host port only the first is reached.",
+		ours:      "ADD fails with code 7, before it changes anything.",
+		why:       "Somebody asked for a port that would not answer, and would have to find out why.",
+	},
+	{
+		subject: ports, scenario: at(`host port, other family`), name: at(`after ADD/node/link cni0/sysctl ipv4/route_localnet`), theirs: "1",
+		reference: "Host ports let packets from 127.0.0.1 into the pods' network (route_localnet) even where none of them is for the pod's address family.",
+		ours:      "Only where one is.",
+		why:       "There is nothing that 127.0.0.1 could lead to.",
 	},
 	{
 		subject: files, name: at(`.*/file leases/\.ipam`), theirs: "absent",

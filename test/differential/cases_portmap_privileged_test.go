@@ -42,5 +42,12 @@ var portmapScenarios = []scenario{
 	{name: "host port, external mark chain", plugins: portmapped(v4dflt, `"externalSetMarkChain":"PLZ-SET-MARK",`+tcp80), prepare: "iptables -t nat -N PLZ-SET-MARK", ports: port8000},
 	{name: "host port out of range", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":0,"containerPort":8080,"protocol":"tcp"}]}`), says: "Invalid host port number: 0"},
 	{name: "container port out of range", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":-1,"protocol":"tcp"}]}`), says: "Invalid container port number: -1"},
+	{name: "host port twice", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"tcp"},{"hostPort":8000,"containerPort":8080,"protocol":"tcp"}]}`), ports: port8000},
+	{name: "host port at all addresses of both families, dual stack", plugins: portmapped(dual, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"tcp","hostIP":"0.0.0.0"},{"hostPort":8000,"containerPort":8080,"protocol":"tcp","hostIP":"::"}]}`), ports: port8000},
+	{name: "host port, any and one address", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"tcp"},{"hostPort":8000,"containerPort":8080,"protocol":"tcp","hostIP":"192.0.2.1"}]}`), ports: port8000},
+	{name: "host port, other family", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"tcp","hostIP":"::"}]}`), ports: port8000},
+	{name: "host port, no conditions", plugins: portmapped(v4dflt, `"conditionsV4":[],"conditionsV6":null,"snat":null,"backend":null,`+tcp80), ports: port8000},
+	{name: "host port, upper case", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"TCP"}]}`), ports: port8000},
+	{name: "host port, condition of interface", plugins: portmapped(v4dflt, `"conditionsV4":["-i","uplink"],`+tcp80), ports: port8000},
 	{name: "portmap unchained", plugins: one(`{"type":"portmap",` + tcp80 + `}`), says: "must be called as chained plugin"},
 }
