@@ -13,7 +13,7 @@ type Config struct {
 	Network       string
 	Ports         []filter.Mapping
 	SNAT          bool              // pods of the network and the host itself can use the host ports
-	MasqueradeAll bool              // every client is hidden behind the host
+	MasqueradeAll bool              // every client is hidden behind the host; only with SNAT
 	IPv4, IPv6    filter.Conditions // which packets the host ports are for; no Match: all
 }
 
@@ -53,7 +53,8 @@ func Parse(config []byte) (Config, error) {
 }
 
 func (raw rawConfig) validate() (c Config, err error) {
-	c = Config{Network: raw.Name, SNAT: raw.SNAT == nil || *raw.SNAT, MasqueradeAll: raw.MasqAll}
+	c = Config{Network: raw.Name, SNAT: raw.SNAT == nil || *raw.SNAT}
+	c.MasqueradeAll = c.SNAT && raw.MasqAll // as in the reference, snat false is about every client
 	if err := raw.validateMarks(); err != nil {
 		return c, err
 	}

@@ -162,6 +162,12 @@ var accepted = []acceptance{
 		why:       "The older one is what a runtime forgot to delete; it would make the port unusable for good.",
 	},
 	{
+		subject: ports, scenario: at(`host port, masqAll, nftables`), name: at(`packets/host port .* the pod sees`),
+		reference: "`masqAll` has no effect with the nftables backend.",
+		ours:      "It hides every client behind the node, whichever backend is named.",
+		why:       "The key belongs to no backend. A node that was moved from iptables to nftables would lose its effect without a word.",
+	},
+	{
 		subject: ports, scenario: at(`host port, external mark chain`), name: at(`packets/.*`),
 		reference: "`externalSetMarkChain`: who has to be masqueraded is marked by a chain of somebody else.",
 		ours:      "They are masqueraded without a mark; the chain is not used.",

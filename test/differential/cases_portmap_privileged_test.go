@@ -29,6 +29,8 @@ var portmapScenarios = []scenario{
 	{name: "host port at 0.0.0.0", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"tcp","hostIP":"0.0.0.0"}]}`), ports: port8000},
 	{name: "host port, no snat", plugins: portmapped(v4dflt, `"snat":false,`+tcp80), ports: port8000},
 	{name: "host port, masqAll", plugins: portmapped(v4dflt, `"masqAll":true,`+tcp80), ports: port8000},
+	{name: "host port, masqAll without snat", plugins: portmapped(v4dflt, `"snat":false,"masqAll":true,`+tcp80), ports: port8000},
+	{name: "host port, masqAll, nftables", plugins: portmapped(v4dflt, `"backend":"nftables","masqAll":true,`+tcp80), ports: port8000},
 	{name: "host port, nftables", plugins: portmapped(v4dflt, `"backend":"nftables",`+tcp80), ports: port8000},
 	{name: "host port, iptables", plugins: portmapped(v4dflt, `"backend":"iptables",`+tcp80), ports: port8000},
 	{name: "host port, unknown backend", plugins: portmapped(v4dflt, `"backend":"ebpf",`+tcp80), says: `unrecognized backend "ebpf"`},

@@ -65,10 +65,7 @@ func (r *run) hostPort(p hostPort) {
 	}
 	for _, f := range from {
 		seen := r.ask(f.netns, p.protocol, f.address, port)
-		if seen != "nothing" {
-			seen = "an answer"
-		}
-		r.note(fmt.Sprintf("packets/host port %d/%s %s", p.port, p.protocol, f.name), seen)
+		r.note(fmt.Sprintf("packets/host port %d/%s %s the pod sees", p.port, p.protocol, f.name), seen)
 	}
 }
 
