@@ -28,9 +28,11 @@ func TestLastProgress(t *testing.T) {
 
 func TestRegistryError(t *testing.T) {
 	for text, want := range map[string]error{
-		"manifest for a:1 not found: manifest unknown: manifest unknown": ErrNotFound,
-		"Get http://a/v2/: unauthorized: authentication required":        ErrDenied,
-		"pull access denied for a, repository does not exist":            ErrDenied,
+		"manifest for a:1 not found: manifest unknown: manifest unknown":         ErrNotFound,
+		`error parsing HTTP 404 response body: unexpected end of JSON input: ""`: ErrNotFound,
+		`error parsing HTTP 403 response body: unexpected end of JSON input: ""`: ErrDenied,
+		"Get http://a/v2/: unauthorized: authentication required":                ErrDenied,
+		"pull access denied for a, repository does not exist":                    ErrDenied,
 	} {
 		if got := registryError(errors.New(text)); !errors.Is(got, want) || got.Error() != text {
 			t.Errorf("%q is %v, want %v", text, got, want)

@@ -98,7 +98,7 @@ func (e *Engine) watchPull(ref string, idle *time.Timer) func(progress) {
 
 // registryError classifies what a registry answered. Docker passes it on as
 // text, with status 500 or in the progress stream (distribution specification,
-// "Error Codes").
+// "Error Codes"). A registry need not give a code: then the text has the status.
 func registryError(err error) error {
 	err = classify(err)
 	for _, known := range []struct {
@@ -107,9 +107,11 @@ func registryError(err error) error {
 	}{
 		{"manifest unknown", ErrNotFound},
 		{"not found", ErrNotFound},
+		{"http 404 response", ErrNotFound},
 		{"unauthorized", ErrDenied},
 		{"no basic auth credentials", ErrDenied},
 		{"denied", ErrDenied},
+		{"http 403 response", ErrDenied},
 	} {
 		if strings.Contains(strings.ToLower(err.Error()), known.text) && !errors.Is(err, known.kind) {
 			return &engineError{kind: known.kind, err: err}
