@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -107,6 +108,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		grpc.MaxRecvMsgSize(maxMessage),
 		grpc.MaxSendMsgSize(maxMessage),
 		grpc.WaitForHandlers(true),
+		grpc.ForceServerCodecV2(newCodec()),
+		// A goroutine made for a call has to grow its stack first. Where all of
+		// these are busy, one is made.
+		grpc.NumStreamWorkers(uint32(runtime.NumCPU())),
 	)
 	s.register(server)
 	wellbeing := health.NewServer() // says SERVING as long as it is asked
