@@ -1,7 +1,6 @@
 package cri
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,16 +26,16 @@ const cgroupMount = "/sys/fs/cgroup"
 
 // checkLimits refuses limits that this engine or machine cannot set and would
 // leave out without a word. field is the resources' place in the request.
-func (c *containers) checkLimits(ctx context.Context, field string, r *runtimeapi.LinuxContainerResources) error {
+func (c *containers) checkLimits(ask facts, field string, r *runtimeapi.LinuxContainerResources) error {
 	if c.config.RemoteEngine && hasOwnLimits(r) {
 		return unsupported(field+"unified and hugepage_limits", "the control groups are on another machine with the engine")
 	}
 	unified, swap := len(r.GetUnified()) > 0, r.GetMemorySwapLimitInBytes()
 	swaps := swap > 0 && swap != r.GetMemoryLimitInBytes()
-	if !unified && !swaps { // asking would take longer than a create
+	if !unified && !swaps {
 		return nil
 	}
-	info, err := c.engine.Info(ctx)
+	info, err := ask()
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
@@ -127,21 +128,30 @@ func (c *containers) checkAgainstNode(ctx context.Context, s sandbox, config *ru
 			return err
 		}
 	}
-	if err := c.checkLimits(ctx, "config.linux.resources.", linux.GetResources()); err != nil {
+	ask := c.facts(ctx)
+	if err := c.checkLimits(ask, "config.linux.resources.", linux.GetResources()); err != nil {
 		return err
 	}
-	return c.checkConfinement(ctx, linux.GetSecurityContext())
+	return checkConfinement(ask, linux.GetSecurityContext())
+}
+
+// facts are what the engine says of itself, asked for once, and only when they are
+// needed: that takes longer than a create.
+type facts func() (docker.Info, error)
+
+func (c *containers) facts(ctx context.Context) facts {
+	return sync.OnceValues(func() (docker.Info, error) { return c.engine.Info(ctx) })
 }
 
 // checkConfinement refuses a profile of a kind that the engine does not have.
-func (c *containers) checkConfinement(ctx context.Context, security *runtimeapi.LinuxContainerSecurityContext) error {
+func checkConfinement(ask facts, security *runtimeapi.LinuxContainerSecurityContext) error {
 	const localhost = runtimeapi.SecurityProfile_Localhost
 	apparmor := apparmorOf(security).GetProfileType() == localhost
 	seccomp := seccompOf(security).GetProfileType() == localhost
-	if !apparmor && !seccomp { // asking would take longer than the create
+	if !apparmor && !seccomp {
 		return nil
 	}
-	info, err := c.engine.Info(ctx)
+	info, err := ask()
 	if err != nil {
 		return err
 	}

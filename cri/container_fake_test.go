@@ -138,8 +138,10 @@ func (e *fakeWorkload) Update(_ context.Context, id string, r docker.Resources) 
 	return e.set(id, func(c *docker.Container) { c.Resources = r })
 }
 
-func (e *fakeWorkload) Info(context.Context) (docker.Info, error) { return e.info, nil }
-func (e *fakeWorkload) Features() docker.Features                 { return docker.Features{} }
+func (e *fakeWorkload) Features() docker.Features { return docker.Features{} }
+func (e *fakeWorkload) Info(context.Context) (docker.Info, error) {
+	return e.info, e.around("info", func() error { return nil })
+}
 
 // LookupUser knows every user, as a member of two groups.
 func (e *fakeWorkload) LookupUser(context.Context, string, string) (docker.Account, error) {

@@ -132,7 +132,7 @@ func (c *containers) UpdateContainerResources(ctx context.Context, r *runtimeapi
 	if err := checkResources("linux.", r.GetLinux()); err != nil {
 		return nil, err
 	}
-	if err := c.checkLimits(ctx, "linux.", r.GetLinux()); err != nil {
+	if err := c.checkLimits(c.facts(ctx), "linux.", r.GetLinux()); err != nil {
 		return nil, err
 	}
 	w, err := c.findContainer(ctx, r.GetContainerId())

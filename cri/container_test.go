@@ -4,6 +4,7 @@ package cri
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -321,5 +322,28 @@ func TestImageAsItsUserNamedIt(t *testing.T) {
 		if image.GetImage() != "busybox:1" || image.GetUserSpecifiedImage() != "busybox:1" {
 			t.Errorf("%v", image)
 		}
+	}
+}
+
+// What the engine has is asked for once, however much of it is needed, and not at
+// all where nothing of it is.
+func TestFactsAreAskedForOnce(t *testing.T) {
+	b, engine := newContainerBench(t)
+	engine.info.SwapLimit, engine.info.Security.Seccomp = true, true
+	pod := b.mustRun(goodPod("web"))
+	demanding := goodContainer("demanding")
+	demanding.Linux = &runtimeapi.LinuxContainerConfig{
+		Resources: &runtimeapi.LinuxContainerResources{MemoryLimitInBytes: 1 << 20, MemorySwapLimitInBytes: 2 << 20},
+		SecurityContext: &runtimeapi.LinuxContainerSecurityContext{
+			Seccomp: &runtimeapi.SecurityProfile{ProfileType: runtimeapi.SecurityProfile_Localhost, LocalhostRef: "/p.json"},
+		},
+	}
+	for _, config := range []*runtimeapi.ContainerConfig{goodContainer("plain"), demanding} {
+		if _, err := b.create(pod, config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if asked := len(slices.DeleteFunc(slices.Clone(engine.calls), func(call string) bool { return call != "info" })); asked != 1 {
+		t.Errorf("the engine's facts were asked for %d times, want once", asked)
 	}
 }

@@ -10,7 +10,7 @@
 // Where to read, in the order of a RunPodSandbox:
 //
 //	server.go            Server, and what it needs of the engine and the network
-//	listen.go            the socket and the gRPC server on it
+//	listen.go            the socket and the gRPC server on it; codec.go encodes
 //	intercept.go         what every call gets: a log line, panics caught, codes
 //	codes.go             our errors as gRPC codes, in one place
 //	validate.go          a pod's configuration at the door
