@@ -86,6 +86,9 @@ func TestRefusedContainers(t *testing.T) {
 		"config.mounts[0].uid_mappings": {codes.Unimplemented, func(c *runtimeapi.ContainerConfig) {
 			c.Mounts = mount(&runtimeapi.Mount{ContainerPath: "/a", HostPath: "/", UidMappings: []*runtimeapi.IDMapping{{}}})
 		}},
+		"config.envs[0].value": {codes.Unimplemented, func(c *runtimeapi.ContainerConfig) {
+			c.Envs = []*runtimeapi.KeyValue{{Key: "SECRET", Value: []byte{'a', 0xff}}}
+		}},
 		"config.mounts[0].readonly": {codes.InvalidArgument, func(c *runtimeapi.ContainerConfig) {
 			c.Mounts = mount(&runtimeapi.Mount{ContainerPath: "/a", Image: &runtimeapi.ImageSpec{Image: "busybox"}})
 		}},

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -66,6 +67,10 @@ func checkProcess(config *runtimeapi.ContainerConfig) error {
 		}
 		if strings.ContainsRune(string(env.GetValue()), 0) {
 			return invalid(field+"value", "of %s has a NUL byte", env.GetKey())
+		}
+		// JSON would carry another value: encoding/json replaces what is no UTF-8.
+		if !utf8.Valid(env.GetValue()) {
+			return unsupported(field+"value", "of %s is not UTF-8, and Docker's API takes nothing else: mount it as a file", env.GetKey())
 		}
 	}
 	if config.GetStdinOnce() && !config.GetStdin() {
