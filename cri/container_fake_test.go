@@ -28,6 +28,7 @@ type fakeWorkload struct {
 	wanted     docker.ContainerSpec // as of the last create
 	info       docker.Info
 	image      docker.Image
+	usage      docker.ImageUsage
 	events     chan docker.Event
 }
 
@@ -191,9 +192,7 @@ func (e *fakeWorkload) Pull(context.Context, string, docker.Auth) (string, error
 	return e.image.ID, e.take("pull")
 }
 func (e *fakeWorkload) RemoveImage(context.Context, string) error { return nil }
-func (e *fakeWorkload) ImageUsage(context.Context) (docker.ImageUsage, error) {
-	return docker.ImageUsage{Path: "/", Bytes: 42}, nil
-}
+func (e *fakeWorkload) ImageUsage() (docker.ImageUsage, error)    { return e.usage, nil }
 
 // newContainerBench is a bench whose server also runs containers.
 func newContainerBench(t *testing.T) (*bench, *fakeWorkload) {

@@ -23,7 +23,7 @@ type ImageStore interface {
 	InspectImage(ctx context.Context, ref string) (docker.Image, error)
 	Pull(ctx context.Context, ref string, auth docker.Auth) (id string, err error)
 	RemoveImage(ctx context.Context, ref string) error
-	ImageUsage(ctx context.Context) (docker.ImageUsage, error)
+	ImageUsage() (docker.ImageUsage, error)
 }
 
 // images answers the image service's calls.

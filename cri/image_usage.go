@@ -5,6 +5,8 @@ import (
 	"time"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mascri/mascri/cri/docker"
 )
 
 // layerSummer tells the room that the writable layers of all containers take.
@@ -12,11 +14,25 @@ type layerSummer interface {
 	writableLayers(ctx context.Context) (bytes, inodes uint64, err error)
 }
 
+// imageUsage tells the room that images take. Where layers cannot be counted it is
+// the sum of the images' sizes, in which each has the layers that it shares.
+func (s *images) imageUsage(ctx context.Context) (docker.ImageUsage, error) {
+	usage, err := s.store.ImageUsage()
+	if err != nil || usage.Known {
+		return usage, err
+	}
+	list, err := s.store.Images(ctx)
+	for _, image := range list {
+		usage.Bytes += image.Size
+	}
+	return usage, err
+}
+
 // ImageFsInfo tells the room that images take, and that containers take beside
 // them. Both are on the engine's file system. Nothing is asked of the engine
 // that makes it walk its files, as `docker system df` does.
 func (s *images) ImageFsInfo(ctx context.Context, _ *runtimeapi.ImageFsInfoRequest) (*runtimeapi.ImageFsInfoResponse, error) {
-	usage, err := s.store.ImageUsage(ctx)
+	usage, err := s.imageUsage(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -99,8 +99,8 @@ func TestE2EImages(t *testing.T) {
 	if !slices.ContainsFunc(images, func(i Image) bool { return i.ID == byRef.ID && slices.Contains(i.Tags, full) }) {
 		t.Errorf("%s is not listed: %+v", full, images)
 	}
-	usage, err := e.ImageUsage(t.Context())
-	if err != nil || usage.Bytes < byRef.Size || usage.Path == "" {
+	usage, err := e.ImageUsage()
+	if err != nil || usage.Known && usage.Bytes < byRef.Size || usage.Path == "" {
 		t.Errorf("usage %+v, error %v, want at least %d bytes", usage, err, byRef.Size)
 	}
 	_, err = e.InspectImage(t.Context(), "mascri-test/absent:1")

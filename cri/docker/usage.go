@@ -13,33 +13,28 @@ import (
 
 // ImageUsage is the room that images take.
 type ImageUsage struct {
-	Path  string // a directory on the file system they are on
+	Path string // a directory on the file system they are on
+	// Known: Bytes is the sum of the layers. Otherwise containerd keeps the
+	// images, or the engine's files are not ours to see.
+	Known bool
 	Bytes int64
-	// Exact: each layer was counted once. Otherwise Bytes is the sum of the
-	// images' sizes, which counts shared layers once for each image.
-	Exact bool
 }
 
 // ImageUsage tells the room that images take without the walk over all files
 // of `docker system df`: the storage drivers note each layer's size in a file.
-func (e *Engine) ImageUsage(ctx context.Context) (ImageUsage, error) {
+func (e *Engine) ImageUsage() (ImageUsage, error) {
 	info := e.info.Load()
 	usage := ImageUsage{Path: info.DataRoot}
 	layers := filepath.Join(info.DataRoot, "image", info.StorageDriver, "layerdb", "sha256")
 	size, err := sumLayers(layers)
-	if err == nil {
-		usage.Bytes, usage.Exact = size, true
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return usage, nil
 	}
-	if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+	if err != nil {
 		return ImageUsage{}, fmt.Errorf("measure the images: %w", err)
 	}
-	// containerd keeps the images, or the engine's files are not ours to see.
-	images, err := e.Images(ctx)
-	for _, image := range images {
-		usage.Bytes += image.Size
-	}
-	return usage, err
+	usage.Bytes, usage.Known = size, true
+	return usage, nil
 }
 
 // sumLayers adds up the "size" files, one a layer, of a layer store.
