@@ -180,7 +180,7 @@ var accepted = []acceptance{
 		why:       "Somebody asked for a port that would not answer, and would have to find out why.",
 	},
 	{
-		subject: ports, scenario: at(`host port, other family`), name: at(`after ADD/node/link cni0/sysctl ipv4/route_localnet`), theirs: "1",
+		subject: ports, scenario: at(`host port, other family|host port at an IPv6 address`), name: at(`after ADD/node/link cni0/sysctl ipv4/route_localnet`), theirs: "1",
 		reference: "Host ports let packets from 127.0.0.1 into the pods' network (route_localnet) even where none of them is for the pod's address family.",
 		ours:      "Only where one is.",
 		why:       "There is nothing that 127.0.0.1 could lead to.",

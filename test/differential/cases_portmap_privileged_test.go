@@ -2,12 +2,26 @@
 
 package differential
 
+import (
+	"fmt"
+	"strings"
+)
+
 // portmapped is a chain of bridge and portmap with the given keys of portmap.
 func portmapped(ipam, keys string) []string {
 	return []string{bridge(`"isGateway":true,"ipMasq":true,` + ipam), `{"type":"portmap",` + keys + `}`}
 }
 
 const tcp80 = `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"tcp"}]}`
+
+// thirty are more ports than one rule of iptables takes.
+var thirty = func() string {
+	var all []string
+	for port := 8000; port < 8030; port++ {
+		all = append(all, fmt.Sprintf(`{"hostPort":%d,"containerPort":8080,"protocol":"tcp"}`, port))
+	}
+	return strings.Join(all, ",")
+}()
 
 var port8000 = []hostPort{{"tcp", 8000}}
 
@@ -27,6 +41,11 @@ var portmapScenarios = []scenario{
 	{name: "host port at an address", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"tcp","hostIP":"192.0.2.1"}]}`), ports: port8000},
 	{name: "host port at another address", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"tcp","hostIP":"192.0.2.200"}]}`), ports: port8000},
 	{name: "host port at 0.0.0.0", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"tcp","hostIP":"0.0.0.0"}]}`), ports: port8000},
+	{name: "host port at 127.0.0.1", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"tcp","hostIP":"127.0.0.1"}]}`), ports: port8000},
+	{name: "host port at an IPv6 address", plugins: portmapped(dual, `"runtimeConfig":{"portMappings":[{"hostPort":8000,"containerPort":8080,"protocol":"tcp","hostIP":"2001:db8::1"}]}`), ports: port8000},
+	{name: "host port, hairpin", plugins: []string{bridge(`"isGateway":true,"hairpinMode":true,` + v4dflt), `{"type":"portmap",` + tcp80 + `}`}, ports: port8000, second: true},
+	{name: "host ports, thirty", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[`+thirty+`]}`), ports: []hostPort{{"tcp", 8000}, {"tcp", 8029}}},
+	{name: "host port, conditions of both families", plugins: portmapped(dual, `"conditionsV4":["-s","192.0.2.0/24"],"conditionsV6":["-s","2001:db8:77::/64"],`+tcp80), ports: port8000},
 	{name: "host port, no snat", plugins: portmapped(v4dflt, `"snat":false,`+tcp80), ports: port8000},
 	{name: "host port, masqAll", plugins: portmapped(v4dflt, `"masqAll":true,`+tcp80), ports: port8000},
 	{name: "host port, masqAll without snat", plugins: portmapped(v4dflt, `"snat":false,"masqAll":true,`+tcp80), ports: port8000},
