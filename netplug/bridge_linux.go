@@ -53,7 +53,7 @@ func (s Bridge) create(k *kernel) (*netlink.Bridge, error) {
 // withoutVLANs explains what a kernel says that cannot filter VLANs.
 func withoutVLANs(err error, s Bridge) error {
 	if s.VLANFiltering && errors.Is(err, unix.EOPNOTSUPP) {
-		return spec.Errorf(spec.UnsupportedField, "the kernel has no VLAN filtering on bridges (CONFIG_BRIDGE_VLAN_FILTERING): %w: remove what asks for it, or use a kernel that has it", err)
+		return spec.Errorf(spec.UnsupportedField, "%v: %w: remove what asks for it, or use a kernel that has it", errNoVLANs, err)
 	}
 	return err
 }

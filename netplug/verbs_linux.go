@@ -292,6 +292,9 @@ func (k *kernel) ready(cfg Config) error {
 	if _, err := k.bridge(cfg.Bridge); err != nil && !isNotFound(err) {
 		return spec.Errorf(spec.NotAvailable, "network %q is not ready: %w", cfg.Network, err)
 	}
+	if cfg.VLANs.enabled() && lacksVLANs(linksDir) {
+		return spec.Errorf(spec.NotAvailable, "network %q is not ready: %s: %w", cfg.Network, cfg.VLANs, errNoVLANs)
+	}
 	conn, err := k.packetFilter()
 	if err != nil {
 		return spec.Errorf(spec.NotAvailable, "network %q is not ready: %w", cfg.Network, err)

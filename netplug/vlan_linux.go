@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -35,6 +37,24 @@ func (k *kernel) knowsVLANs() bool {
 	})
 	return err == nil
 }
+
+// linksDir is where sysfs shows links.
+const linksDir = "/sys/class/net"
+
+// lacksVLANs tells whether the kernel's bridges cannot filter VLANs, for certain:
+// the directory that each has in sysfs would say whether it does
+// (net/bridge/br_sysfs_br.c). Without a bridge nobody can tell.
+func lacksVLANs(links string) bool {
+	bridges, err := filepath.Glob(filepath.Join(links, "*", "bridge"))
+	if err != nil || len(bridges) == 0 {
+		return false
+	}
+	_, err = os.Stat(filepath.Join(bridges[0], "vlan_filtering"))
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// errNoVLANs says what a kernel has not.
+var errNoVLANs = errors.New("the kernel has no VLAN filtering on bridges (CONFIG_BRIDGE_VLAN_FILTERING)")
 
 // Apply changes the port's VLANs; the port is new and has the default one.
 func (s PortVLANs) Apply(k *kernel) error {
