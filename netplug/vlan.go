@@ -53,14 +53,15 @@ func (v VLANs) trunk() []string {
 }
 
 // VLANLeg is the node's own interface in a VLAN of the bridge, where the pods'
-// gateway address is: BRIDGE.VLAN. One that exists already is left as it is; the
-// reference plugin makes a veth pair of that name.
+// gateway address is: BRIDGE.VLAN. One that exists already is not made anew; the
+// reference plugin makes a veth pair of that name. Like the bridge it takes no
+// router advertisements, which could only be the pods'.
 type VLANLeg struct {
 	Bridge, Name string
 	VLAN         int
 }
 
 func (s VLANLeg) String() string {
-	return fmt.Sprintf("bridge vlan add dev %s vid %d self\nip link add link %s name %s type vlan id %d\nip link set %s up",
-		s.Bridge, s.VLAN, s.Bridge, s.Name, s.VLAN, s.Name)
+	return fmt.Sprintf("bridge vlan add dev %s vid %d self\nip link add link %s name %s type vlan id %d\nsysctl -qw %s=0\nip link set %s up",
+		s.Bridge, s.VLAN, s.Bridge, s.Name, s.VLAN, acceptRA(s.Name), s.Name)
 }

@@ -200,6 +200,9 @@ func (s VLANLeg) Apply(k *kernel) error {
 			return fmt.Errorf("put bridge %s itself into VLAN %d: %w", s.Bridge, s.VLAN, err)
 		}
 	}
+	if err := setSysctl(acceptRA(s.Name), "0"); err != nil && !errors.Is(err, errNoIPv6) {
+		return fmt.Errorf("VLAN interface %s: %w", s.Name, err)
+	}
 	if link.Attrs().Flags&net.FlagUp == 0 {
 		if err := k.host.LinkSetUp(link); err != nil {
 			return fmt.Errorf("set %s up: %w", s.Name, err)

@@ -4,6 +4,7 @@ package vlan
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -128,6 +129,20 @@ func TestNoAddressNoBridge(t *testing.T) {
 	}
 	if left, err := filepath.Glob(l.data + "/*"); err != nil || left != nil {
 		t.Errorf("the data directory has %v: %v", left, err)
+	}
+}
+
+// TestLegIgnoresAdvertisements: IPv6 forwarding lets the links that listen to
+// router advertisements go on listening, and the leg's could only be a pod's.
+func TestLegIgnoresAdvertisements(t *testing.T) {
+	l := newLab(t)
+	l.add("pod", strings.Replace(l.addressed(`"vlan":100,"isGateway":true`), "10.88.0.0/24", "fd88::/64", 1))
+	for _, link := range []string{bridge, leg} {
+		got, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + link + "/accept_ra")
+		l.must(err)
+		if string(got) != "0\n" {
+			t.Errorf("accept_ra of %s is %s", link, got)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ sysctl -qw net/ipv6/conf/cni0/accept_ra=0
 ip link set cni0 up
 bridge vlan add dev cni0 vid 100 self
 ip link add link cni0 name cni0.100 type vlan id 100
+sysctl -qw net/ipv6/conf/cni0.100/accept_ra=0
 ip link set cni0.100 up
 ip addr add 10.88.0.1/24 brd + dev cni0.100
 sysctl -qw net/ipv4/ip_forward=1
