@@ -10,11 +10,23 @@ import (
 )
 
 // minMTU and maxMTU are IPv4's bounds (RFC 791 and ETH_MAX_MTU of
-// linux/if_ether.h); IPv6 needs 1280, which the kernel enforces itself.
+// linux/if_ether.h); IPv6 needs more (RFC 8200 section 5).
 const (
-	minMTU = 68
-	maxMTU = 65535
+	minMTU     = 68
+	minMTUIPv6 = 1280
+	maxMTU     = 65535
 )
+
+// carries refuses an MTU that is too small for what the IPAM plugin gave: the
+// kernel would only call the address an invalid argument.
+func (cfg Config) carries(leases []Lease) error {
+	for _, l := range leases {
+		if cfg.MTU != 0 && cfg.MTU < minMTUIPv6 && l.Address.Addr().Is6() {
+			return spec.Errorf(spec.InvalidConfig, "network %q: key mtu: %d is below %d, which IPv6 needs, and the pod is to have %s: raise it, or take the IPv6 range away", cfg.Network, cfg.MTU, minMTUIPv6, l.Address)
+		}
+	}
+	return nil
+}
 
 func (raw rawConfig) validate() error {
 	if raw.Bridge != "" {

@@ -81,6 +81,7 @@ func TestFailedAddLeavesNothing(t *testing.T) {
 		{name: "relative directory", keys: `"ipam":{"type":"ipam","dataDir":"leases","subnet":"10.88.0.0/24"}`, code: spec.InvalidConfig, culprit: `"leases" is relative`},
 
 		{name: "name of the bridge taken", prepare: "ip link add br-lab type veth peer name other", keys: range24, code: spec.Kernel, culprit: "already exists but is not a bridge"},
+		{name: "MTU too small for IPv6", keys: `"mtu":1279,"ipam":{"type":"ipam","dataDir":"DATA/leases","subnet":"fd88::/64"}`, code: spec.InvalidConfig, culprit: "1279 is below 1280", node: true},
 		{name: "MAC of a group", keys: `"args":{"cni":{"mac":"01:00:5e:00:00:01"}},` + range24, code: spec.InvalidConfig, culprit: "01:00:5e:00:00:01"},
 		{name: "host port out of range", keys: `"runtimeConfig":{"portMappings":[{"hostPort":70000,"containerPort":80,"protocol":"tcp"}]},` + range24, code: spec.InvalidConfig, culprit: "70000"},
 		{name: "VLAN out of range", keys: `"vlan":4095,` + range24, code: spec.InvalidConfig, culprit: "invalid VLAN ID 4095"},

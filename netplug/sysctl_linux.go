@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errNoIPv6 says that the kernel was started without IPv6.
-var errNoIPv6 = errors.New("the kernel has no IPv6 (ipv6.disable=1?)")
+// errNoIPv6 says that the kernel was started without IPv6, or that a link has none.
+var errNoIPv6 = errors.New("there is no IPv6")
 
 const sysctlRoot = "/proc/sys"
 
@@ -35,8 +35,8 @@ func setSysctl(key, value string) error {
 
 func getSysctl(key string) (string, error) {
 	fd, err := openSysctl(key, unix.O_RDONLY)
-	if errors.Is(err, os.ErrNotExist) && strings.HasPrefix(key, "net/ipv6/") && !hasIPv6Stack() {
-		return "", errNoIPv6
+	if errors.Is(err, os.ErrNotExist) {
+		err = errors.Join(withoutIPv6(key), err)
 	}
 	if err != nil {
 		return "", fmt.Errorf("read sysctl %s: %w", key, err)
@@ -58,9 +58,20 @@ func openSysctl(key string, flags int) (fd int, err error) {
 	return unix.Open(filepath.Join(sysctlRoot, key), flags|unix.O_CLOEXEC, 0)
 }
 
-func hasIPv6Stack() bool {
-	_, err := os.Stat(sysctlRoot + "/net/ipv6")
-	return err == nil
+// withoutIPv6 explains why a sysctl of IPv6 is missing. A link of an MTU that is
+// too small for IPv6 has none (IPV6_MIN_MTU in net/ipv6/addrconf.c).
+func withoutIPv6(key string) error {
+	link, isIPv6 := strings.CutPrefix(filepath.Dir(key), "net/ipv6/conf/")
+	if !isIPv6 {
+		return nil
+	}
+	if _, err := os.Stat(sysctlRoot + "/net/ipv6"); err != nil {
+		return fmt.Errorf("%w: the kernel was started without (ipv6.disable=1?)", errNoIPv6)
+	}
+	if _, err := os.Stat(sysctlRoot + "/net/ipv6/conf/" + link); err != nil {
+		return fmt.Errorf("%w on %s: an MTU below 1280 is too small for it", errNoIPv6, link)
+	}
+	return nil
 }
 
 // checkSysctl compares one sysctl.

@@ -96,6 +96,9 @@ func attach(ctx context.Context, k *kernel, cfg Config, answer *current.Result) 
 	if err != nil {
 		return nil, err
 	}
+	if err := cfg.carries(leases); err != nil {
+		return nil, err
+	}
 	if err := PlanBridge(cfg, leases, routes).apply(ctx, k); err != nil {
 		return nil, err
 	}

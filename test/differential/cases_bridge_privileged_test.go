@@ -34,6 +34,7 @@ var bridgeScenarios = []scenario{
 	{name: "masquerade, nftables", plugins: one(bridge(`"isGateway":true,"ipMasq":true,"ipMasqBackend":"nftables",` + v4dflt))},
 	{name: "masquerade, unknown backend", plugins: one(bridge(`"ipMasq":true,"ipMasqBackend":"ebpf",` + v4)), says: `unknown ipmasq backend "ebpf"`},
 	{name: "MTU", plugins: one(bridge(`"mtu":1400,` + v4))},
+	{name: "MTU too small for IPv6", plugins: one(bridge(`"mtu":1000,"isGateway":true,` + v4dflt))},
 	{name: "hairpin", plugins: one(bridge(`"hairpinMode":true,` + v4))},
 	{name: "promiscuous", plugins: one(bridge(`"promiscMode":true,` + v4))},
 	{name: "hairpin and promiscuous", plugins: one(bridge(`"hairpinMode":true,"promiscMode":true,` + v4)), says: "cannot set hairpin mode and promiscuous mode at the same time"},
