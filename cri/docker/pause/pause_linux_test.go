@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// emulators run the other processor's code. Their package has 60 MB, which no run
+// of the tests installs: TestTagNamesOneImage holds the code to the bytes that have
+// been run in them.
 var emulators = map[string]string{"arm64": "qemu-aarch64-static", "amd64": "qemu-x86_64-static"}
 
 // start runs the program for arch, under an emulator where it is not this
