@@ -75,6 +75,9 @@ var loopbackScenarios = []scenario{
 	{name: "loopback, version 0.4.0", lo: true, version: "0.4.0", plugins: one(`{"type":"loopback"}`)},
 	{name: "loopback, version 0.2.0", lo: true, version: "0.2.0", plugins: one(`{"type":"loopback"}`)},
 	{name: "loopback, version 1.1.0", lo: true, version: "1.1.0", plugins: one(`{"type":"loopback"}`)},
+	{name: "loopback chained, version 0.2.0", lo: true, version: "0.2.0", plugins: []string{bridge(v4dflt), `{"type":"loopback"}`}},
+	{name: "loopback, no IPv6", lo: true, prepare: "nsenter --net=POD sysctl -qw net.ipv6.conf.lo.disable_ipv6=1", plugins: one(`{"type":"loopback"}`)},
+	{name: "loopback, its own address changed", lo: true, prepare: "nsenter --net=POD ip addr add 127.0.0.53/8 dev lo; nsenter --net=POD ip addr del 127.0.0.1/8 dev lo", plugins: one(`{"type":"loopback"}`)},
 	{name: "loopback chained", lo: true, plugins: []string{bridge(v4), `{"type":"loopback"}`}},
 	{name: "loopback with a foreign address", lo: true, prepare: "nsenter --net=POD ip addr add 198.51.100.7/32 dev lo", plugins: one(`{"type":"loopback"}`), says: "loopback interface found with non-loopback address"},
 }

@@ -46,6 +46,8 @@ var portmapScenarios = []scenario{
 	{name: "host port, hairpin", plugins: []string{bridge(`"isGateway":true,"hairpinMode":true,` + v4dflt), `{"type":"portmap",` + tcp80 + `}`}, ports: port8000, second: true},
 	{name: "host ports, thirty", plugins: portmapped(v4dflt, `"runtimeConfig":{"portMappings":[`+thirty+`]}`), ports: []hostPort{{"tcp", 8000}, {"tcp", 8029}}},
 	{name: "host port, conditions of both families", plugins: portmapped(dual, `"conditionsV4":["-s","192.0.2.0/24"],"conditionsV6":["-s","2001:db8:77::/64"],`+tcp80), ports: port8000},
+	{name: "host port, addresses of several interfaces", plugins: one(`{"type":"portmap","prevResult":{"cniVersion":"1.0.0","interfaces":[{"name":"eth0"},{"name":"net1","sandbox":"/x"}],
+		"ips":[{"interface":0,"address":"10.88.0.9/24"},{"interface":1,"address":"10.88.0.10/24"},{"interface":7,"address":"10.88.0.11/24"},{"interface":-1,"address":"10.88.0.12/24"}]},` + tcp80 + `}`)},
 	{name: "host port, no snat", plugins: portmapped(v4dflt, `"snat":false,`+tcp80), ports: port8000},
 	{name: "host port, masqAll", plugins: portmapped(v4dflt, `"masqAll":true,`+tcp80), ports: port8000},
 	{name: "host port, masqAll without snat", plugins: portmapped(v4dflt, `"snat":false,"masqAll":true,`+tcp80), ports: port8000},
