@@ -13,6 +13,9 @@ import (
 	"strings"
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/mascri/mascri/cri/docker"
+	"github.com/mascri/mascri/cri/stats"
 )
 
 // hugepageSize is a page size as the kernel spells it in hugetlb.2MB.max.
@@ -20,9 +23,6 @@ var hugepageSize = regexp.MustCompile(`^[1-9][0-9]*(KB|MB|GB)$`)
 
 // unifiedName is a file of cgroup version 2: controller, dot, name.
 var unifiedName = regexp.MustCompile(`^[a-z]+(\.[a-zA-Z0-9_-]+)+$`)
-
-// cgroupMount is where the control groups are mounted, by file-hierarchy(7).
-const cgroupMount = "/sys/fs/cgroup"
 
 // checkLimits refuses limits that this engine or machine cannot set and would
 // leave out without a word. field is the resources' place in the request.
@@ -59,13 +59,9 @@ func hasOwnLimits(r *runtimeapi.LinuxContainerResources) bool {
 // and its directory in version 2; "" where there is none.
 type ownGroup struct{ v1, v2 string }
 
-func ownGroupOf(pid int) (ownGroup, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-	if err != nil {
-		return ownGroup{}, fmt.Errorf("find the control group: %w", err)
-	}
-	v1, v2 := hugetlbGroup(string(text))
-	return ownGroup{v1, v2}, nil
+func (c *containers) ownGroup(w workload) (ownGroup, error) {
+	v1, v2, err := c.stats.Directories(stats.Target{ID: w.ID, PID: w.PID}, "hugetlb")
+	return ownGroup{v1, v2}, err
 }
 
 // hugepages is the file of a page size's limit, "" where nothing limits them.
@@ -79,17 +75,33 @@ func (g ownGroup) hugepages(size string) string {
 	return ""
 }
 
+// gone tells whether the group was removed since it was found.
+func (g ownGroup) gone() bool {
+	if g == (ownGroup{}) {
+		return false
+	}
+	_, err := os.Stat(g.v1 + g.v2) // one of them
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // writeCgroup sets a running container's limits of huge pages, and the files of
-// cgroup version 2 that the request names.
-func writeCgroup(pid int, r *runtimeapi.LinuxContainerResources) error {
+// cgroup version 2 that the request names. The error is docker.ErrNotRunning when
+// the container has ended meanwhile.
+func (c *containers) writeCgroup(w workload, r *runtimeapi.LinuxContainerResources) error {
 	if len(r.GetUnified())+len(r.GetHugepageLimits()) == 0 {
 		return nil
 	}
-	group, err := ownGroupOf(pid)
-	if err != nil {
-		return err
+	group, err := c.ownGroup(w)
+	if errors.Is(err, stats.ErrGone) {
+		return fmt.Errorf("%w: %w", docker.ErrNotRunning, err)
 	}
-	return group.write(r)
+	if err == nil {
+		err = group.write(r)
+	}
+	if err != nil && group.gone() {
+		return fmt.Errorf("%w: %w", docker.ErrNotRunning, err)
+	}
+	return err
 }
 
 func (g ownGroup) write(r *runtimeapi.LinuxContainerResources) error {
@@ -154,28 +166,4 @@ func (g ownGroup) read(r *runtimeapi.LinuxContainerResources) {
 			r.Unified[name] = strings.TrimSpace(string(text))
 		}
 	}
-}
-
-// hugetlbGroup reads /proc/PID/cgroup (cgroups(7)): the directory of the
-// container in the version 1 hierarchy that limits huge pages, and its directory
-// in version 2; "" where there is none. Beside version 1, version 2 has no
-// controllers and does not count.
-func hugetlbGroup(text string) (v1, v2 string) {
-	hybrid := false
-	for line := range strings.Lines(text) {
-		_, rest, _ := strings.Cut(strings.TrimSpace(line), ":")
-		controllers, path, _ := strings.Cut(rest, ":")
-		switch {
-		case controllers == "":
-			v2 = filepath.Join(cgroupMount, path)
-		case controllers == "hugetlb":
-			v1, hybrid = filepath.Join(cgroupMount, "hugetlb", path), true
-		default:
-			hybrid = true
-		}
-	}
-	if hybrid {
-		v2 = ""
-	}
-	return v1, v2
 }

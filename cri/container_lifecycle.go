@@ -57,7 +57,11 @@ func (c *containers) equip(ctx context.Context, id string) error {
 	if err := c.followLog(w); err != nil || c.config.RemoteEngine {
 		return err
 	}
-	return writeCgroup(w.PID, w.config.GetLinux().GetResources())
+	err = c.writeCgroup(w, w.config.GetLinux().GetResources())
+	if errors.Is(err, docker.ErrNotRunning) { // it was quick after all
+		return nil
+	}
+	return err
 }
 
 // maxGrace bounds how long a container may take to stop; it keeps the sum with
@@ -147,7 +151,7 @@ func (c *containers) UpdateContainerResources(ctx context.Context, r *runtimeapi
 		return nil, err
 	}
 	if runs && !c.config.RemoteEngine {
-		if err := writeCgroup(w.PID, r.GetLinux()); err != nil {
+		if err := c.writeCgroup(w, r.GetLinux()); err != nil {
 			return nil, fmt.Errorf("update container %s: %w", short(w.ID), err)
 		}
 	}

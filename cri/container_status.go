@@ -48,7 +48,7 @@ func (c *containers) statusOf(w workload) *runtimeapi.ContainerStatus {
 	if len(limits.GetUnified())+len(limits.GetHugepageLimits()) == 0 {
 		return answer
 	}
-	if group, err := ownGroupOf(w.PID); err == nil { // else it has just ended
+	if group, err := c.ownGroup(w); err == nil { // else it has just ended
 		group.read(limits)
 	}
 	return answer

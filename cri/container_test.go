@@ -44,15 +44,17 @@ func TestCreateContainerFailsAtEachStep(t *testing.T) {
 // A container that cannot be given all it was to have does not go on running.
 func TestStartIsUndone(t *testing.T) {
 	b, engine := newContainerBench(t)
-	config := goodContainer("c")
-	// There is no process, and so no control group to write this to.
-	config.Linux = &runtimeapi.LinuxContainerConfig{Resources: &runtimeapi.LinuxContainerResources{
-		HugepageLimits: []*runtimeapi.HugepageLimit{{PageSize: "2MB", Limit: 1}}}}
-	id, err := b.create(b.mustRun(goodPod("web")), config)
+	pod, config := goodPod("web"), goodContainer("c")
+	pod.LogDirectory, config.LogPath = t.TempDir(), "0.log"
+	id, err := b.create(b.mustRun(pod), config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.StartContainer(t.Context(), &runtimeapi.StartContainerRequest{ContainerId: id}); err == nil || !strings.Contains(err.Error(), "control group") {
+	nowhere := func(c *docker.Container) { c.LogPath = "no-absolute-path" }
+	if err := engine.set(id, nowhere); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.StartContainer(t.Context(), &runtimeapi.StartContainerRequest{ContainerId: id}); err == nil || !strings.Contains(err.Error(), "no-absolute-path") {
 		t.Errorf("StartContainer = %v", err)
 	}
 	if c, _ := engine.get(id); c.State != docker.Exited {
@@ -239,6 +241,22 @@ func TestContainerFields(t *testing.T) {
 	}
 	if got.GetImageRef() != engine.image.Digests[0] || got.GetImageId() != engine.image.ID || got.GetStopSignal() != config.StopSignal {
 		t.Errorf("status %v", got)
+	}
+}
+
+// A container may have ended before its limits are written: it was started.
+func TestStartOfAContainerThatEndsAtOnce(t *testing.T) {
+	b, _ := newContainerBench(t)
+	config := goodContainer("c")
+	config.Linux = &runtimeapi.LinuxContainerConfig{Resources: &runtimeapi.LinuxContainerResources{
+		HugepageLimits: []*runtimeapi.HugepageLimit{{PageSize: "2MB"}}}}
+	id, err := b.create(b.mustRun(goodPod("web")), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The fake's container has no process.
+	if _, err := b.StartContainer(t.Context(), &runtimeapi.StartContainerRequest{ContainerId: id}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -184,3 +184,24 @@ func TestRates(t *testing.T) {
 		}
 	}
 }
+
+// Where the host has version 1, also in part, limits are there and only there.
+func TestDirectories(t *testing.T) {
+	for tree, want := range map[string]struct{ v1, v2 string }{
+		"v1":     {v1: "/sys/fs/cgroup/blk io/docker/" + container.ID},
+		"v2":     {v2: "/sys/fs/cgroup/kubepods.slice/kubepods-pod1.slice/docker-" + container.ID + ".scope"},
+		"hybrid": {v1: "/sys/fs/cgroup/blkio/kubepods/pod1/" + container.ID},
+	} {
+		v1, v2, err := open(t, tree).Directories(container, "blkio")
+		if err != nil || strings.TrimPrefix(v1, "testdata/"+tree) != want.v1 || strings.TrimPrefix(v2, "testdata/"+tree) != want.v2 {
+			t.Errorf("%s: %q, %q, %v; want %+v", tree, v1, v2, err, want)
+		}
+		if v1, v2, err := open(t, tree).Directories(container, "absent"); err != nil || v1 != "" || (v2 != "") != (want.v2 != "") {
+			t.Errorf("%s, a controller that is not there: %q, %q, %v", tree, v1, v2, err)
+		}
+		// Its number is another process's by now.
+		if _, _, err := open(t, tree).Directories(Target{ID: container.ID, PID: sandbox.PID}, "blkio"); !errors.Is(err, ErrGone) {
+			t.Errorf("%s, a process of another container: %v", tree, err)
+		}
+	}
+}

@@ -36,6 +36,21 @@ func (c *Collector) groups(t Target) (groups, error) {
 	})
 }
 
+// Directories are where a running container's limits are: in the version 1
+// hierarchy of a controller, and in version 2; "" where there is none. Beside
+// version 1, version 2 has no controllers and does not count. The error is
+// ErrGone when the container is not running.
+func (c *Collector) Directories(t Target, controller string) (v1, v2 string, err error) {
+	g, err := c.groups(t)
+	if err != nil {
+		return "", "", fmt.Errorf("find the control group of container %s: %w", t.ID, err)
+	}
+	if len(g.v1) > 0 {
+		return g.v1[controller], "", nil
+	}
+	return "", g.unified, nil
+}
+
 // podGroups finds the control groups above a sandbox's, once.
 func (c *Collector) podGroups(p Pod) (groups, error) {
 	return c.remember(p.key(), func() (groups, error) {
