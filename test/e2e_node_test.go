@@ -34,6 +34,7 @@ type node struct {
 	flags   []string // further ones of the daemon's
 	engine  string   // daemon's --docker-host
 	daemon  *exec.Cmd
+	log     string // the daemon's, a file
 	ended   chan struct{}
 }
 
@@ -48,6 +49,11 @@ func newNode(t *testing.T, changes ...func(*node)) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // the last one: start's reads the daemon's log
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
 	n := &node{t: t, dir: dir, network: "cni"}
 	for _, change := range changes {
 		change(n)
@@ -64,9 +70,6 @@ func newNode(t *testing.T, changes ...func(*node)) *node {
 		n.stopDaemon(syscall.SIGTERM)
 		n.assertNothingLeft()
 		n.forgetNetwork()
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
 	})
 	return n
 }
@@ -136,6 +139,7 @@ func (n *node) start() {
 		n.t.Fatal(err)
 	}
 	defer log.Close() // the child has its own copy
+	n.log = log.Name()
 	n.daemon = exec.Command(program("mascri"), append([]string{"serve",
 		"--listen", "unix://" + n.socket(),
 		"--run-dir", filepath.Join(n.dir, "run"),
