@@ -156,6 +156,7 @@ func TestEngineIsKilled(t *testing.T) {
 // events is told of each, once.
 func (h inhabited) assertEnd(end func()) {
 	h.t.Helper()
+	begin := time.Now()
 	events, err := h.GetContainerEvents(h.t.Context(), &runtimeapi.GetEventsRequest{})
 	if err != nil {
 		h.t.Fatal(err)
@@ -168,6 +169,9 @@ func (h inhabited) assertEnd(end func()) {
 		event, err := events.Recv()
 		if err != nil {
 			h.t.Fatalf("not told of the end of %v: %v", awaited, err)
+		}
+		if event.GetCreatedAt() < begin.UnixNano() {
+			continue // on its way when the listener came: the end of the pod that was stopped
 		}
 		if event.GetContainerEventType() != runtimeapi.ContainerEventType_CONTAINER_STOPPED_EVENT || !awaited[event.GetContainerId()] {
 			h.t.Errorf("told %v", event)
