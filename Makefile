@@ -128,7 +128,7 @@ uninstall: build ## take back what install installed
 .PHONY: image
 image: ## build the daemon's container image, from nothing but its programs
 	GOOS=linux GOARCH=$$($(DOCKER) version --format '{{.Server.Arch}}') $(MAKE) --no-print-directory build BIN=bin/image
-	$(DOCKER) build --quiet --tag mascri .
+	$(DOCKER) build --quiet --file cmd/mascri/Dockerfile --tag mascri .
 
 # What the container shares with the engine's machine: the engine's socket; its
 # network namespaces, new ones as they appear (rslave); the pods' resolv.conf in

@@ -7,5 +7,5 @@
 //     real Docker engine and talk CRI to it as a kubelet would. Read e2e_test.go
 //     first: it builds the machine that the others use.
 //
-// Tests of one package stay beside its code; see CONTRIBUTING.md for the levels.
+// Tests of one package stay beside its code; see docs/contributing.md for the levels.
 package test

@@ -101,7 +101,7 @@ func receiverExported(receiver *ast.FieldList) bool {
 	return ok && ident.IsExported()
 }
 
-// TestHabits holds the project to what CONTRIBUTING.md asks of a change.
+// TestHabits holds the project to what docs/contributing.md asks of a change.
 func TestHabits(t *testing.T) {
 	documented := map[string]bool{}
 	for _, s := range readSources(t) {
