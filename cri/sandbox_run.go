@@ -100,6 +100,7 @@ func (s *Server) createSandbox(ctx context.Context, pod pod, attachment *podnet.
 	if err != nil {
 		return "", err
 	}
+	s.loopback6(&wanted)
 	err = spec.Do(ctx, "docker", createCommand(wanted), func() error {
 		id, err = s.engine.CreateSandbox(context.WithoutCancel(ctx), wanted)
 		return err

@@ -5,6 +5,7 @@ package test
 import (
 	"encoding/json"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -208,6 +209,32 @@ func TestPodSettings(t *testing.T) {
 	}
 	if got := shell(t, "nsenter", "--ipc", "--target", strconv.Itoa(d.PID), "sysctl", "-n", "kernel.shm_rmid_forced"); got != "1\n" {
 		t.Errorf("kernel.shm_rmid_forced %q", got)
+	}
+}
+
+// TestLoopbackHasBothFamilies: a program that listens on localhost may take ::1,
+// unless the pod wants no IPv6.
+func TestLoopbackHasBothFamilies(t *testing.T) {
+	n := newNode(t)
+	for name, test := range map[string]struct {
+		sysctls map[string]string
+		want    bool
+	}{
+		"usual":   {nil, true},
+		"without": {map[string]string{"net.ipv6.conf.all.disable_ipv6": "1"}, false},
+	} {
+		id := n.run(podConfig(name, func(c *runtimeapi.PodSandboxConfig) { c.Linux.Sysctls = test.sysctls }))
+		var got bool
+		err := in(n.netns(id), func() error {
+			listener, err := net.Listen("tcp6", "[::1]:0")
+			if got = err == nil; got {
+				return listener.Close()
+			}
+			return nil
+		})
+		if err != nil || got != test.want {
+			t.Errorf("%s: can listen on ::1: %v, want %v, error %v", name, got, test.want, err)
+		}
 	}
 }
 
