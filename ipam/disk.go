@@ -66,7 +66,7 @@ func replaceFile(temporary, path string, content []byte) error {
 		return err
 	}
 	beforeChange()
-	return os.Rename(temporary, path)
+	return takePlace(temporary, path)
 }
 
 // overwriteFile writes over a file of the same length, or makes it.

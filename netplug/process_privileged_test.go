@@ -139,7 +139,7 @@ func eachWay(t *testing.T, test func(t *testing.T, linked bool)) {
 
 func killedAnywhere(t *testing.T, linked bool) {
 	const maxCalls = 80
-	for _, syscallName := range []string{"sendto", "sendmsg", "linkat", "renameat", "unlinkat", "mkdirat", "write"} {
+	for _, syscallName := range []string{"sendto", "sendmsg", "linkat", "renameat2", "unlinkat", "mkdirat", "write"} {
 		for _, command := range []string{"first ADD", "ADD", "DEL", "GC"} {
 			t.Run(command+" at "+syscallName, func(t *testing.T) {
 				l := newLab(t)
