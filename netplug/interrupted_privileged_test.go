@@ -29,7 +29,7 @@ func TestGCReadsAgain(t *testing.T) {
 		}
 		_ = others.Wait() // it was killed
 	})
-	log, out, err := l.straced(call{command: "GC", config: strings.Replace(config, `{`, `{"cni.dev/valid-attachments":[],`, 1)},
+	log, out, err := l.execution(call{command: "GC", config: strings.Replace(config, `{`, `{"cni.dev/valid-attachments":[],`, 1)}).Run(l,
 		"-e", "trace=recvfrom", "-e", slow)
 	if err != nil {
 		t.Fatalf("GC: %v\n%s", err, out)

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -21,22 +20,20 @@ import (
 	"github.com/mascri/mascri/netplug/netns"
 	"github.com/mascri/mascri/netplug/netns/netnstest"
 	"github.com/mascri/mascri/spec"
+	"github.com/mascri/mascri/test/straced"
 )
 
 // TestMain lets the test binary be the plugins: lab links it under their names
 // into CNI_PATH.
 func TestMain(m *testing.M) {
-	switch filepath.Base(os.Args[0]) {
-	case "ipam":
-		runtime.LockOSThread() // strace counts a thread's system calls
-		spec.Main(ipam.Plugin())
-	case "netplug":
-		runtime.LockOSThread()
-		plugin := Plugin()
-		plugin.Linked = &spec.Linked{Plugin: ipam.Plugin(), BuildID: os.Getenv(linkedEnv)}
-		spec.Main(plugin)
-	}
-	os.Exit(m.Run())
+	straced.Main(m, map[string]func() spec.Plugin{
+		"ipam": ipam.Plugin,
+		"netplug": func() spec.Plugin {
+			plugin := Plugin()
+			plugin.Linked = &spec.Linked{Plugin: ipam.Plugin(), BuildID: os.Getenv(linkedEnv)}
+			return plugin
+		},
+	})
 }
 
 // linkedEnv has the build ID of the program that netplug, as a process, calls the
@@ -69,14 +66,8 @@ func newLab(t *testing.T) *lab {
 	t.Helper()
 	netnstest.Enter(t)
 	l := &lab{T: t, bin: t.TempDir(), data: t.TempDir()}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, name := range []string{"ipam", "netplug"} {
-		if err := os.Symlink(self, filepath.Join(l.bin, name)); err != nil {
-			t.Fatal(err)
-		}
+		straced.Link(t, l.bin, name)
 	}
 	l.sh("ip link set lo up")
 	return l

@@ -3,44 +3,21 @@
 package netplug
 
 import (
-	"bytes"
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/mascri/mascri/test/straced"
 )
 
-// strace is straced of what has to succeed unless it, or its delegate, is killed.
-func (l *lab) strace(c call, options ...string) (log string, killed bool) {
+// execution is the plugin as a process.
+func (l *lab) execution(c call) straced.Execution {
 	l.Helper()
-	log, out, err := l.straced(c, options...)
-	killed = strings.Contains(log, "+++ killed by SIGKILL +++")
-	if err != nil && !killed {
-		l.Fatalf("strace: %v\n%s", err, out)
-	}
-	return log, killed
-}
-
-// straced runs the plugin as a process of its own under strace(1), and returns
-// what strace wrote, what the plugin printed, and how it ended.
-func (l *lab) straced(c call, options ...string) (log, out string, err error) {
-	l.Helper()
-	file := filepath.Join(l.TempDir(), "strace")
-	args := append([]string{"-f", "-qq", "-o", file}, options...)
-	cmd := exec.Command("strace", append(args, filepath.Join(l.bin, "netplug"))...)
-	cmd.Env = l.environment(c)
-	cmd.Stdin = strings.NewReader(c.config)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err = cmd.Run()
-	if stderr.Len() > 0 {
-		l.Logf("%s", stderr.String())
-	}
-	return l.sh("cat " + file), stdout.String(), err
+	return straced.Execution{Path: filepath.Join(l.bin, "netplug"), Env: l.environment(c), Config: c.config}
 }
 
 // TestNoOtherProgramIsStarted counts execve: the plugin's own and, where the IPAM
@@ -60,7 +37,7 @@ func startedPrograms(t *testing.T, linked bool) {
 		"runtimeConfig":{"portMappings":[{"hostPort":8080,"containerPort":80,"protocol":"tcp"}]},` + dual)
 	pod := l.pod()
 	for _, command := range []string{"ADD", "DEL"} {
-		log, _ := l.strace(call{command: command, id: "a", netns: pod, config: config}, "-e", "trace=execve,execveat")
+		log, _ := l.execution(call{command: command, id: "a", netns: pod, config: config}).MustRun(l, "-e", "trace=execve,execveat")
 		var started []string
 		for _, m := range executed.FindAllStringSubmatch(log, -1) {
 			started = append(started, m[1])
@@ -88,7 +65,7 @@ func TestTrafficDoesNotGrow(t *testing.T) {
 	}
 	pod := l.pod()
 	traffic := func(command string) int {
-		log, _ := l.strace(call{command: command, id: "a", netns: pod, config: ports(8080, 2)}, "-e", "trace=sendto,sendmsg,recvfrom,recvmsg")
+		log, _ := l.execution(call{command: command, id: "a", netns: pod, config: ports(8080, 2)}).MustRun(l, "-e", "trace=sendto,sendmsg,recvfrom,recvmsg")
 		total := 0
 		for _, m := range transferred.FindAllStringSubmatch(log, -1) {
 			n, err := strconv.Atoi(m[1])
@@ -183,7 +160,7 @@ func (l *lab) killedAt(command, syscallName string, n int, config string) bool {
 		l.must(add)
 		victim = gc
 	}
-	_, killed := l.strace(victim, "-e", "trace="+syscallName, "-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", syscallName, n))
+	killed := l.execution(victim).KilledAt(l, syscallName, n)
 	if n%2 == 0 && command != "DEL" {
 		l.must(gc)
 	} else {
@@ -240,7 +217,7 @@ func (l *lab) failedAt(fault string, n int, config string) (injected bool, err e
 	l.Helper()
 	c := call{command: "ADD", id: "a", netns: l.pod(), config: config}
 	name, _, _ := strings.Cut(fault, ":")
-	log, out, err := l.straced(c, "-e", "trace="+name, "-e", fmt.Sprintf("inject=%s:when=%d", fault, n))
+	log, out, err := l.execution(c).Run(l, "-e", "trace="+name, "-e", fmt.Sprintf("inject=%s:when=%d", fault, n))
 	// strace counts by thread, so that undoing may have been hit as well: then the
 	// error says so, and it takes a DEL.
 	faults := strings.Count(log, "(INJECTED)")

@@ -3,54 +3,25 @@
 package loopback
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/mascri/mascri/netplug/netns/netnstest"
 	"github.com/mascri/mascri/spec"
+	"github.com/mascri/mascri/test/straced"
 )
 
-// The test binary is the plugin where it is started by its name.
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == "loopback" {
-		runtime.LockOSThread() // strace counts a thread's system calls
-		spec.Main(Plugin())
-	}
-	os.Exit(m.Run())
+	straced.Main(m, map[string]func() spec.Plugin{"loopback": Plugin})
 }
 
-// killedAt runs the plugin as a process of its own that is killed before its
-// n-th such system call. It is false when the plugin ended before.
-func killedAt(t *testing.T, syscallName string, n int, command, netns string) bool {
+// execution is the plugin as a process.
+func execution(t *testing.T, command, netns string) straced.Execution {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
+	return straced.Execution{
+		Path:   straced.Link(t, t.TempDir(), "loopback"),
+		Env:    []string{"CNI_COMMAND=" + command, "CNI_CONTAINERID=c", "CNI_NETNS=" + netns, "CNI_IFNAME=lo"},
+		Config: config,
 	}
-	dir := t.TempDir()
-	plugin, log := filepath.Join(dir, "loopback"), filepath.Join(dir, "strace")
-	if err := os.Symlink(self, plugin); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("strace", "-f", "-qq", "-o", log, "-e", "trace="+syscallName,
-		"-e", "inject="+syscallName+":signal=KILL:when="+strconv.Itoa(n), plugin)
-	cmd.Env = []string{"CNI_COMMAND=" + command, "CNI_CONTAINERID=c", "CNI_NETNS=" + netns, "CNI_IFNAME=lo"}
-	cmd.Stdin = strings.NewReader(config)
-	out, err := cmd.CombinedOutput()
-	seen, readErr := os.ReadFile(log)
-	if readErr != nil {
-		t.Fatal(readErr)
-	}
-	killed := strings.Contains(string(seen), "+++ killed by SIGKILL +++")
-	if err != nil && !killed {
-		t.Fatalf("strace of %s: %v: %s", command, err, out)
-	}
-	return killed
 }
 
 // TestKilledAnywhere kills ADD and DEL before each system call by which they
@@ -74,7 +45,7 @@ func TestKilledAnywhere(t *testing.T) {
 				if change.command == "DEL" {
 					must(t, "ADD", pod, config)
 				}
-				killed := killedAt(t, change.syscallName, n, change.command, pod)
+				killed := execution(t, change.command, pod).KilledAt(t, change.syscallName, n)
 				recovers(t, node, pod)
 				if !killed {
 					if n == 1 {

@@ -3,48 +3,21 @@
 package portmap
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/mascri/mascri/spec"
+	"github.com/mascri/mascri/test/straced"
 )
 
-// The test binary is the plugin where it is started by its name.
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == "portmap" {
-		runtime.LockOSThread() // strace counts a thread's system calls
-		spec.Main(Plugin())
-	}
-	os.Exit(m.Run())
+	straced.Main(m, map[string]func() spec.Plugin{"portmap": Plugin})
 }
 
-// killedAt runs the plugin as a process of its own that is killed before its
-// n-th such system call. It is false when the plugin ended before.
-func (l *lab) killedAt(syscallName string, n int, command, id, config string) bool {
+// execution is the plugin as a process.
+func (l *lab) execution(command, id, config string) straced.Execution {
 	l.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		l.Fatal(err)
-	}
-	dir := l.TempDir()
-	if err := os.Symlink(self, filepath.Join(dir, "portmap")); err != nil {
-		l.Fatal(err)
-	}
-	log := filepath.Join(dir, "strace")
-	cmd := exec.Command("strace", "-f", "-qq", "-o", log, "-e", "trace="+syscallName,
-		"-e", "inject="+syscallName+":signal=KILL:when="+strconv.Itoa(n), filepath.Join(dir, "portmap"))
-	cmd.Env, cmd.Stdin = l.environment(command, id), strings.NewReader(config)
-	out, err := cmd.CombinedOutput()
-	killed := strings.Contains(l.run("cat "+log), "+++ killed by SIGKILL +++")
-	if err != nil && !killed {
-		l.Fatalf("strace of %s: %v: %s", command, err, out)
-	}
-	return killed
+	return straced.Execution{Path: straced.Link(l, l.TempDir(), "portmap"), Env: l.environment(command, id), Config: config}
 }
 
 // TestKilledAnywhere kills each command that changes something before each
@@ -80,7 +53,7 @@ func TestKilledAnywhere(t *testing.T) {
 					if command != "first ADD" {
 						l.ok("ADD", "other", other)
 					}
-					killed := l.killedAt(syscallName, n, verb, "victim", killConfig)
+					killed := l.execution(verb, "victim", killConfig).KilledAt(l, syscallName, n)
 					l.recovers(n, victim, gc)
 					if command != "first ADD" {
 						l.ok("CHECK", "other", other)
