@@ -104,6 +104,8 @@ func (r *Request) delegatedResult(out []byte) (*current.Result, error) {
 
 // execute runs the delegate once, or again while its binary is being replaced.
 func (r *Request) execute(ctx context.Context, path, command string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, delegateTimeout)
+	defer cancel()
 	if r.linked.is(path) {
 		return r.linked.call(ctx, r, path, command)
 	}
@@ -124,8 +126,6 @@ func (r *Request) execute(ctx context.Context, path, command string) ([]byte, er
 // through the pipes in this goroutine: a plugin reads all of stdin before it
 // answers, and every further goroutine is a thread to start.
 func (r *Request) start(ctx context.Context, path, command string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, delegateTimeout)
-	defer cancel()
 	cmd := exec.CommandContext(ctx, path)
 	cmd.Env = r.environment(command)
 	cmd.Stderr = r.stderr

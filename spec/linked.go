@@ -44,8 +44,6 @@ var errExit1 = errors.New("exit status 1")
 // call runs the plugin as its program would run: the same environment, the same
 // bytes in and out.
 func (l *Linked) call(ctx context.Context, r *Request, path, command string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, delegateTimeout)
-	defer cancel()
 	var out bytes.Buffer
 	if l.Plugin.Run(ctx, r.environment(command), bytes.NewReader(r.Config), &out, r.stderr) != 0 {
 		return nil, pluginError(path, out.Bytes(), errExit1)
