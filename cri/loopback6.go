@@ -25,10 +25,7 @@ func (s *Server) loopback6(wanted *docker.SandboxSpec) {
 	if _, err := os.Stat("/proc/sys/net/ipv6"); err != nil {
 		return
 	}
-	sysctls := maps.Clone(wanted.Sysctls)
-	if sysctls == nil {
-		sysctls = map[string]string{}
-	}
-	sysctls["net.ipv6.conf.lo.disable_ipv6"] = "0"
+	sysctls := map[string]string{"net.ipv6.conf.lo.disable_ipv6": "0"}
+	maps.Copy(sysctls, wanted.Sysctls)
 	wanted.Sysctls = sysctls
 }

@@ -105,9 +105,6 @@ const talk = "httpd -p 127.0.0.1:8004 -h /etc; httpd -p '[::1]:8006' -h /etc; wh
 func TestStreaming(t *testing.T) {
 	importImage(t)
 	n := newNode(t)
-	// The engine turns IPv6 off, on the loopback device as well; it comes with an
-	// address of the pod's.
-	n.configure("10-mascri.conflist", conflist(t, "10.23.0.0/24", "fd00:23::/64"))
 	pod := n.run(containerPod("streams", filepath.Join(n.dir, "pods")))
 	id := n.runContainer(pod, shellContainer("talker", talk, talker))
 	t.Run("exec", func(t *testing.T) { n.within(t).execStreams(id) })
